@@ -1,0 +1,133 @@
+"""The agenda: a desk's local day, a column a counter. A fixed number of queries, whatever the day holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import contains_eager, joinedload, selectinload
+
+from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking
+from booking.appointments.offers import CounterLine, load_lines
+from booking.db import db
+from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
+from booking.slots.timeline import between
+from booking.townhall.hours import Horizon
+from booking.townhall.models import Counter, Desk, Service
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of one counter's day, in rows of five minutes: an appointment, a free stretch, or closed."""
+
+    row: int
+    rows: int
+    starts_at: datetime
+    appointment: Appointment | None
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    counter: Counter
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """One desk's day. `rows` are the ticks from the first that anything shows to the last; row 0 is `first_tick`."""
+
+    desk: Desk
+    day: date
+    first_tick: int
+    rows: int
+    columns: tuple[Column, ...]
+    appointments: tuple[Appointment, ...]  # booked and cancelled, by start
+    now_row: int | None
+
+
+def agenda(desk: Desk, day: date, now: datetime) -> Agenda:
+    zone = ZoneInfo(desk.office.municipality.zone)
+    horizon = Horizon(day, 1, zone)
+    lines = {line.counter_id: line for line in load_lines(desk.office, desk.office.revision, horizon, now).counters}
+    appointments = appointments_of(desk, day, zone)
+    booked = [one for one in appointments if one.is_booked]
+    shown = _shown(horizon, [lines[counter.id] for counter in desk.counters], booked)
+    columns = tuple(
+        Column(counter, tuple(_blocks(counter, lines[counter.id], booked, shown, horizon.base)))
+        for counter in desk.counters
+    )
+    now_row = tick_of(now) - shown.start if tick_of(now) in shown else None
+    return Agenda(desk, day, shown.start, len(shown), columns, tuple(appointments), now_row)
+
+
+def appointments_of(desk: Desk, day: date, zone: ZoneInfo) -> Sequence[Appointment]:
+    """The appointments of the desk that begin on this local day, with all that a page or a feed shows of them."""
+    starts, ends = (moment_of(day_start(d, zone)) for d in (day, day + timedelta(days=1)))
+    return db.session.scalars(
+        select(Appointment)
+        .join(Appointment.counter)
+        .where(Counter.desk_id == desk.id, Appointment.starts_at >= starts, Appointment.starts_at < ends)
+        .order_by(Appointment.starts_at, Appointment.id)
+        .options(
+            contains_eager(Appointment.counter),
+            joinedload(Appointment.booking),
+            joinedload(Appointment.visit),
+            selectinload(Appointment.items).joinedload(AppointmentService.service).selectinload(Service.texts),
+        )
+    ).all()
+
+
+def found(municipality_id: int, appointment_id: int) -> Appointment | None:
+    """The appointment with this id, if it belongs to the municipality."""
+    return db.session.scalar(
+        select(Appointment)
+        .join(Appointment.booking)
+        .where(Appointment.id == appointment_id, Booking.municipality_id == municipality_id)
+    )
+
+
+def _shown(horizon: Horizon, lines: Sequence[CounterLine], booked: Sequence[Appointment]) -> range:
+    """The ticks from the first opening or appointment to the last, in whole hours."""
+    mask = 0
+    for line in lines:
+        mask |= line.opening.open
+    for one in booked:
+        mask |= between(tick_of(one.starts_at) - horizon.base, tick_of(one.ends_at) - horizon.base)
+    if not mask:
+        return range(horizon.base, horizon.base)
+    hour = 60 // TICK_MINUTES
+    first = ((mask & -mask).bit_length() - 1) // hour * hour
+    last = -(-mask.bit_length() // hour) * hour
+    return range(horizon.base + first, horizon.base + last)
+
+
+def _blocks(
+    counter: Counter, line: CounterLine, booked: Sequence[Appointment], shown: range, base: int
+) -> list[Block]:
+    """The column from top to bottom, without gaps."""
+    blocks: list[Block] = []
+    tick = shown.start
+    for one in booked:
+        if one.counter_id == counter.id:
+            blocks += _gaps(line, tick, tick_of(one.starts_at), shown, base)
+            tick = tick_of(one.ends_at)
+            first = tick_of(one.starts_at)
+            blocks.append(Block(first - shown.start, tick - first, one.starts_at, one, True))
+    return blocks + _gaps(line, tick, shown.stop, shown, base)
+
+
+def _gaps(line: CounterLine, first: int, end: int, shown: range, base: int) -> list[Block]:
+    """The stretches from `first` to `end` in which the counter is free, or closed."""
+    blocks: list[Block] = []
+    while first < end:
+        is_open = bool(line.opening.open >> (first - base) & 1)
+        last = first + 1
+        while last < end and bool(line.opening.open >> (last - base) & 1) == is_open:
+            last += 1
+        blocks.append(Block(first - shown.start, last - first, moment_of(first), None, is_open))
+        first = last
+    return blocks

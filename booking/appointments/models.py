@@ -1,0 +1,153 @@
+"""The tables of appointments: bookings, appointments, holds, visits, and the ticks they occupy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from booking.db import Base, choice, key
+from booking.townhall.models import Counter, Service
+
+
+class Channel(StrEnum):
+    """How a booking came."""
+
+    WEB = "web"
+    PHONE = "phone"
+    COUNTER = "counter"
+    KIOSK = "kiosk"
+    PARTNER = "partner"
+    API = "api"
+
+
+class AppointmentState(StrEnum):
+    BOOKED = "booked"
+    CANCELLED = "cancelled"
+
+
+class Booking(Base):
+    """What a citizen made in one go. The person stands here and nowhere else, until `forgotten_at`."""
+
+    __tablename__ = "booking"
+    __table_args__ = (
+        UniqueConstraint("municipality_id", "reference"),
+        CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name="named_until_forgotten"),
+        CheckConstraint("(forgotten_at IS NULL) = (reference IS NOT NULL)", name="reference_until_forgotten"),
+        CheckConstraint(
+            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name="no_contact_when_forgotten"
+        ),
+    )
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"))
+    reference: Mapped[str | None] = mapped_column(String(12))
+    name: Mapped[str | None] = mapped_column(String(120))
+    email: Mapped[str | None] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(20))  # E.164
+    language: Mapped[str] = mapped_column(String(2))
+    channel: Mapped[Channel] = mapped_column(choice(Channel, "channel"))
+    made_at: Mapped[datetime]
+    first_free_at: Mapped[datetime | None]  # the first time that was then on offer, over all offices
+    generation: Mapped[int] = mapped_column(default=1)  # of its secret link and its four-digit code
+    forgotten_at: Mapped[datetime | None]
+
+    appointments: Mapped[list[Appointment]] = relationship(back_populates="booking", order_by="Appointment.starts_at")
+
+
+class Appointment(Base):
+    """A slot that a booking took. Keeps its id and calendar `uid` for life, also when it is moved."""
+
+    __tablename__ = "appointment"
+    __table_args__ = (
+        CheckConstraint("starts_at < ends_at", name="starts_before_ends"),
+        CheckConstraint("sequence >= 0", name="sequence"),
+        Index("ix_appointment_counter_id_starts_at", "counter_id", "starts_at"),
+    )
+
+    id: Mapped[int] = key()
+    booking_id: Mapped[int] = mapped_column(ForeignKey("booking.id"), index=True)
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"))
+    uid: Mapped[str] = mapped_column(String(120), unique=True)
+    sequence: Mapped[int] = mapped_column(default=0)  # rises with every move and cancellation (RFC 5546 2.1.4)
+    state: Mapped[AppointmentState] = mapped_column(choice(AppointmentState, "state"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]  # of the visit, without the desk's buffer
+    changed_at: Mapped[datetime]
+
+    booking: Mapped[Booking] = relationship(back_populates="appointments")
+    counter: Mapped[Counter] = relationship()
+    items: Mapped[list[AppointmentService]] = relationship(order_by="AppointmentService.position", lazy="selectin")
+    visit: Mapped[Visit | None] = relationship(back_populates="appointment")
+
+    @property
+    def is_booked(self) -> bool:
+        return self.state == AppointmentState.BOOKED
+
+
+class AppointmentService(Base):
+    """A service of an appointment, for so many people."""
+
+    __tablename__ = "appointment_service"
+    __table_args__ = (CheckConstraint("people >= 1", name="people"),)
+
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id"), primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id"), primary_key=True)
+    position: Mapped[int]
+    people: Mapped[int]
+
+    service: Mapped[Service] = relationship()
+
+
+class Visit(Base):
+    """What happens on the day. The latest of its moments says the state."""
+
+    __tablename__ = "visit"
+    __table_args__ = (CheckConstraint("served_at IS NULL OR missed_at IS NULL", name="served_or_missed"),)
+
+    id: Mapped[int] = key()
+    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), unique=True)
+    arrived_at: Mapped[datetime | None]
+    served_at: Mapped[datetime | None]
+    missed_at: Mapped[datetime | None]
+
+    appointment: Mapped[Appointment | None] = relationship(back_populates="visit")
+
+
+class Hold(Base):
+    """A slot kept while the citizen fills in the form; it ends when `expires_at` is past, whoever runs or not."""
+
+    __tablename__ = "hold"
+    __table_args__ = (CheckConstraint("people >= 1", name="people"),)
+
+    id: Mapped[int] = key()
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id"))
+    people: Mapped[int]
+    starts_at: Mapped[datetime]
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    first_free_at: Mapped[datetime | None]  # the first time that was on offer when this one was chosen
+    booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id"))  # what it became: a second click finds it
+
+    counter: Mapped[Counter] = relationship()
+    service: Mapped[Service] = relationship()
+
+
+class Occupancy(Base):
+    """One tick of one counter is taken. The primary key is what makes a double booking impossible."""
+
+    __tablename__ = "occupancy"
+    __table_args__ = (
+        CheckConstraint("(appointment_id IS NULL) = (expires_at IS NOT NULL)", name="booked_or_ends_by_itself"),
+        CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
+    )
+
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"), primary_key=True)
+    tick: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
+    hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime | None]

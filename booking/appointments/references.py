@@ -1,0 +1,34 @@
+"""References: short codes that can be read aloud. They open nothing by themselves."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import select
+
+from booking.appointments.models import Booking
+from booking.db import db
+
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # neither 0 nor O, neither 1 nor I
+LENGTH = 7
+
+
+def new_reference(municipality_id: int) -> str:
+    """Seven characters (34 billion of them) that no booking of the municipality has."""
+    while True:
+        reference = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+        if booking_with(municipality_id, reference) is None:
+            return reference
+
+
+def booking_with(municipality_id: int, typed: str) -> Booking | None:
+    """The booking with the reference that somebody typed: spaces, dashes and small letters do not matter."""
+    reference = "".join(character for character in typed.upper() if character.isalnum())
+    return db.session.scalar(
+        select(Booking).where(Booking.municipality_id == municipality_id, Booking.reference == reference)
+    )
+
+
+def grouped(reference: str) -> str:
+    """As it is shown and read aloud: "K7 4P 9XA"."""
+    return f"{reference[:2]} {reference[2:4]} {reference[4:]}"

@@ -1,0 +1,72 @@
+"""Secret links: tokens derived from a key outside the database, so that a leaked database opens nothing.
+
+A token is HMAC-SHA256 of (purpose, id, generation), cut to 160 bits. The database holds the generation only:
+raising it revokes every token given before. Old keys go on verifying until they are taken out of the settings.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+Keys = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a genuine token says. Whether its generation is still the current one, only the row knows."""
+
+    id: int
+    generation: int
+
+
+def token(keys: Keys, purpose: str, id: int, generation: int) -> str:
+    """The secret path part for one row: "<id>-<generation>-<32 letters and digits>"."""
+    return f"{id}-{generation}-{_mac(keys[0], purpose, id, generation)}"
+
+
+def claim(keys: Keys, purpose: str, given: str) -> Claim | None:
+    """What the token claims, or None if we never gave it out. Compared in constant time."""
+    parts = given.split("-")
+    if len(parts) != 3 or not _is_number(parts[0]) or not _is_number(parts[1]):
+        return None
+    found = Claim(int(parts[0]), int(parts[1]))
+    genuine = [hmac.compare_digest(parts[2].encode(), _mac(k, purpose, *_fields(found)).encode()) for k in keys]
+    return found if any(genuine) else None
+
+
+def code(key: bytes, id: int, generation: int) -> str:
+    """The four digits that open a booking together with its reference; derived like a token."""
+    return f"{int.from_bytes(_digest(key, 'code', id, generation)[:8]) % 10_000:04d}"
+
+
+def is_code(keys: Keys, given: str, id: int, generation: int) -> bool:
+    return any([hmac.compare_digest(given.encode(), code(key, id, generation).encode()) for key in keys])
+
+
+def derived_key(key: bytes, purpose: str) -> str:
+    """A key for another library, so that one leak does not open the other."""
+    return hmac.new(key, f"key:{purpose}".encode(), hashlib.sha256).hexdigest()
+
+
+def pseudonym(key: bytes, purpose: str, text: str) -> str:
+    """The same 32 characters for the same text, which do not give the text away: to count without storing it."""
+    return hmac.new(key, f"pseudonym:{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _fields(found: Claim) -> tuple[int, int]:
+    return found.id, found.generation
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def _digest(key: bytes, purpose: str, id: int, generation: int) -> bytes:
+    return hmac.new(key, f"token:{purpose}:{id}:{generation}".encode(), hashlib.sha256).digest()
+
+
+def _mac(key: bytes, purpose: str, id: int, generation: int) -> str:
+    return base64.b32encode(_digest(key, purpose, id, generation)[:20]).decode().lower()

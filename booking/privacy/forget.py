@@ -1,0 +1,62 @@
+"""Erasure: the person of each booking is forgotten some days after its last appointment; the counts stay.
+
+General Data Protection Regulation, article 5 (1) (e): data are kept no longer than needed. What remains of a
+booking names nobody and can no longer be reached: when, by which channel, for which service.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+
+from booking.appointments.models import Appointment, Booking
+from booking.db import db
+from booking.outbox.queue import erase
+from booking.staff.audit import record, worker_of
+from booking.townhall.models import Municipality
+
+BATCH = 200
+
+
+def forgotten_on(booking: Booking, municipality: Municipality) -> date:
+    """The local date on which the person of this booking is erased."""
+    last = max(appointment.ends_at for appointment in booking.appointments)
+    days = timedelta(days=municipality.retention_days + 1)
+    return last.astimezone(ZoneInfo(municipality.zone)).date() + days
+
+
+def forget(booking: Booking, now: datetime) -> None:
+    """Erases name, contact and reference, revokes the link, and deletes the messages. Flushes."""
+    erase(appointment.id for appointment in booking.appointments)
+    booking.name = booking.email = booking.phone = booking.reference = None
+    booking.forgotten_at = now
+    booking.generation += 1
+    record(worker_of(booking.municipality_id), "forget", ("booking", booking.id), now)
+    db.session.flush()
+
+
+def forget_due(now: datetime) -> int:
+    """Forgets up to a batch of bookings whose day has come; returns how many. Call again until it is 0."""
+    count = 0
+    for municipality in db.session.scalars(select(Municipality)):
+        for booking in _ended(municipality, now):
+            forget(booking, now)
+            count += 1
+    return count
+
+
+def _ended(municipality: Municipality, now: datetime) -> list[Booking]:
+    """Bookings not yet forgotten whose last appointment ended before the first day that is still kept."""
+    kept_from = now.astimezone(ZoneInfo(municipality.zone)).date() - timedelta(days=municipality.retention_days)
+    limit = datetime.combine(kept_from, datetime.min.time(), ZoneInfo(municipality.zone))
+    query = (
+        select(Booking)
+        .join(Booking.appointments)
+        .where(Booking.municipality_id == municipality.id, Booking.forgotten_at.is_(None))
+        .group_by(Booking.id)
+        .having(func.max(Appointment.ends_at) < limit)
+        .limit(BATCH)
+    )
+    return list(db.session.scalars(query))

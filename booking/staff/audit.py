@@ -1,0 +1,47 @@
+"""The audit log: one line for each change, in the transaction of the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from booking.db import db
+from booking.staff.models import AuditLine, Staff
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts in which municipality: a citizen, a member of staff, or the worker."""
+
+    municipality_id: int
+    kind: str
+    staff_id: int | None = None
+
+
+def citizen_of(municipality_id: int) -> Actor:
+    return Actor(municipality_id, "citizen")
+
+
+def worker_of(municipality_id: int) -> Actor:
+    return Actor(municipality_id, "worker")
+
+
+def member(staff: Staff) -> Actor:
+    return Actor(staff.municipality_id, "staff", staff.id)
+
+
+def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
+    """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
+    db.session.add(
+        AuditLine(
+            municipality_id=actor.municipality_id,
+            at=now,
+            actor=actor.kind,
+            staff_id=actor.staff_id,
+            action=action,
+            object_kind=object[0],
+            object_id=object[1],
+            details=details,
+        )
+    )

@@ -1,0 +1,86 @@
+"""The tables of staff: accounts, roles, tries that are throttled, and the lines of the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from booking.db import Base, choice, key
+
+
+class Role(StrEnum):
+    """What somebody may do; each includes the ones before it."""
+
+    CLERK = "clerk"
+    LEAD = "lead"
+    MANAGER = "manager"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def rank(self) -> int:
+        return list(Role).index(self)
+
+
+class Staff(Base):
+    """Somebody who signs in. Raising `generation` ends all sessions of the account."""
+
+    __tablename__ = "staff"
+    __table_args__ = (
+        UniqueConstraint("municipality_id", "email"),
+        CheckConstraint("email = lower(email)", name="email_lower"),
+    )
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"))
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(120))
+    language: Mapped[str] = mapped_column(String(2))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    generation: Mapped[int] = mapped_column(default=1)
+
+    roles: Mapped[list[StaffRole]] = relationship(cascade="all, delete-orphan", lazy="selectin")
+
+
+class StaffRole(Base):
+    """A role at one desk, or at all desks of the municipality where no desk is named."""
+
+    __tablename__ = "staff_role"
+    __table_args__ = (UniqueConstraint("staff_id", "desk_id"),)
+
+    id: Mapped[int] = key()
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    desk_id: Mapped[int | None] = mapped_column(ForeignKey("desk.id", ondelete="CASCADE"))
+    role: Mapped[Role] = mapped_column(choice(Role, "role"))
+
+
+class Attempt(Base):
+    """One failed try of a sign-in or a reference with its code; counted to slow guessing down."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (Index("ix_attempt_subject_at", "subject", "at"),)
+
+    id: Mapped[int] = key()
+    subject: Mapped[str] = mapped_column(String(32))  # a pseudonym of what was tried, or of where from
+    at: Mapped[datetime]
+
+
+class AuditLine(Base):
+    """Who did what, when. Ids only; names and contacts never stand here."""
+
+    __tablename__ = "audit_line"
+    __table_args__ = (Index("ix_audit_line_object", "object_kind", "object_id"),)
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(20))  # citizen, staff, worker
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    action: Mapped[str] = mapped_column(String(40))
+    object_kind: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[int]
+    details: Mapped[dict[str, Any]]

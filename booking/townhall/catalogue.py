@@ -1,0 +1,261 @@
+"""The catalogue of services as a CSV file: checked row by row, then imported whole or not at all.
+
+Columns: key, desk, minutes, extra_person_minutes, max_people, in_person, walk_in, online, sensitive, fee_eur (empty
+where the council sets it), min_notice_hours, max_days_ahead; then name, summary, who, bring and words, each once a
+language (name_nl, name_fr …), bring and words separated by semicolons; and source, which is not read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from booking.db import db
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
+from booking.townhall.revisions import raise_revision
+
+TEXTS = ("name", "summary", "who", "bring", "words")
+LISTS = ("bring", "words")
+IGNORED = frozenset({"source"})
+
+
+class CatalogueError(Exception):
+    """The file was not imported; `problems` name each line and what is wrong with it."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many services the import added, changed and found as they were."""
+
+    added: int
+    changed: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One checked service: the values of its columns, and its texts by language."""
+
+    line: int
+    values: dict[str, Any]
+    texts: dict[str, dict[str, Any]]
+
+
+def import_catalogue(municipality: Municipality, content: bytes) -> Outcome:
+    """Adds and updates the services of the file; none is deleted. Raises CatalogueError. Flushes.
+
+    A new service is served by all counters of the desks it names.
+    """
+    rows = read_catalogue(content, municipality.languages, _desk_keys(municipality))
+    raise_revision(office.id for office in municipality.offices)
+    query = select(Service).where(Service.municipality_id == municipality.id)
+    known = {service.key: service for service in db.session.scalars(query)}
+    added = changed = 0
+    for row in rows:
+        service = known.get(row.values["key"])
+        if service is None:
+            _add(municipality, row)
+            added += 1
+        elif _update(service, row):
+            changed += 1
+    db.session.flush()
+    return Outcome(added, changed, len(rows) - added - changed)
+
+
+def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence[str]) -> list[Row]:
+    """The checked rows of the file. Raises CatalogueError with every problem that was found."""
+    reader = csv.DictReader(io.StringIO(_decoded(content), newline=""), strict=True)
+    try:
+        columns, lines = list(reader.fieldnames or []), [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
+        raise CatalogueError([f"Line {reader.line_num}: this is not valid CSV ({error})."]) from error
+    problems = _column_problems(columns, languages)
+    if not lines and not problems:
+        problems = ["The file has a header but no services; nothing was imported."]
+    if problems:
+        raise CatalogueError(problems)
+    rows = [_row(number, line, languages, desk_keys, problems) for number, line in lines]
+    problems += _duplicates(rows)
+    if problems:
+        raise CatalogueError(problems)
+    return rows
+
+
+def _decoded(content: bytes) -> str:
+    if not content.strip():
+        raise CatalogueError(["The file is empty; nothing was imported."])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CatalogueError([f"Line {line}: the file is not UTF-8. Save it as CSV UTF-8 and try again."]) from error
+
+
+def _column_problems(columns: Sequence[str], languages: Sequence[str]) -> list[str]:
+    wanted = [*_COLUMNS, *(f"{text}_{language}" for text in TEXTS for language in languages)]
+    missing = [name for name in wanted if name not in columns]
+    strange = [name for name in columns if name not in wanted and not _is_ignored(name)]
+    problems = [f"Line 1: the column {name!r} is missing." for name in missing]
+    problems += [f"Line 1: the column {name!r} is not known; take it out or correct its name." for name in strange]
+    return problems + [f"Line 1: the column {n!r} stands there twice." for n in set(columns) if columns.count(n) > 1]
+
+
+def _is_ignored(name: str) -> bool:
+    """Columns that are not read: the source, and texts in languages that the municipality has not switched on."""
+    text, _, language = name.partition("_")
+    return name in IGNORED or (text in TEXTS and len(language) == 2 and language.isalpha())
+
+
+def _row(
+    number: int, line: dict[str, Any], languages: Sequence[str], desk_keys: Sequence[str], problems: list[str]
+) -> Row:
+    """The row's values; what is wrong with it is added to `problems`."""
+
+    def wrong(reason: object) -> None:
+        problems.append(f"Line {number} ({line.get('key') or 'no key'}): {reason}")
+
+    values: dict[str, Any] = {}
+    if None in line or None in line.values():
+        wrong("it has more or fewer fields than the header; is a comma missing its quotation marks?")
+        return Row(number, {"key": line.get("key")}, {})
+    for column, (name, read) in _COLUMNS.items():
+        try:
+            values[name] = read(line[column].strip())
+        except ValueError as reason:
+            wrong(f"{column} is {line[column]!r}; {reason}")
+    if values.get("desk_key") not in (None, *desk_keys):
+        wrong(f"desk is {values['desk_key']!r}; it must be one of {', '.join(desk_keys) or '(no desk yet)'}.")
+    texts = {language: _texts(line, language) for language in languages}
+    for language in languages:
+        for text in ("name", "summary", "who"):
+            if not texts[language][text]:
+                wrong(f"{text}_{language} is empty; citizens would read nothing.")
+    if len({len(texts[language]["bring"]) for language in languages}) > 1:
+        wrong("the bring lists have different numbers of items; they must say the same in every language.")
+    return Row(number, values, texts)
+
+
+def _texts(line: dict[str, str], language: str) -> dict[str, Any]:
+    texts: dict[str, Any] = {text: line[f"{text}_{language}"].strip() for text in TEXTS}
+    for text in LISTS:
+        texts[text] = [item.strip() for item in texts[text].split(";") if item.strip()]
+    return texts
+
+
+def _duplicates(rows: Sequence[Row]) -> list[str]:
+    first: dict[str, int] = {}
+    problems = []
+    for row in rows:
+        service_key = row.values.get("key")
+        if service_key and first.setdefault(service_key, row.line) != row.line:
+            problems.append(f"Line {row.line} ({service_key}): the key stands in line {first[service_key]} already.")
+    return problems
+
+
+def _desk_keys(municipality: Municipality) -> list[str]:
+    query = select(Desk.key).join(Office).where(Office.municipality_id == municipality.id)
+    return sorted(set(db.session.scalars(query)))
+
+
+def _add(municipality: Municipality, row: Row) -> None:
+    service = Service(municipality_id=municipality.id, **row.values)
+    service.texts = [ServiceText(language=language, **texts) for language, texts in row.texts.items()]
+    db.session.add(service)
+    db.session.flush()
+    counters = (
+        select(Counter.id)
+        .join(Desk)
+        .join(Office)
+        .where(Office.municipality_id == municipality.id, Desk.key == service.desk_key)
+    )
+    served = [{"counter_id": id, "service_id": service.id} for id in db.session.scalars(counters)]
+    if served:
+        db.session.execute(insert(CounterService), served)
+
+
+def _update(service: Service, row: Row) -> bool:
+    """Brings the service up to the row; whether anything changed."""
+    changed = _assign(service, row.values)
+    known = {text.language: text for text in service.texts}
+    for language, texts in row.texts.items():
+        if language not in known:
+            service.texts.append(ServiceText(language=language, **texts))
+            changed = True
+        else:
+            changed = _assign(known[language], texts) or changed
+    return changed
+
+
+def _assign(target: Service | ServiceText, values: dict[str, Any]) -> bool:
+    different = {name: value for name, value in values.items() if getattr(target, name) != value}
+    for name, value in different.items():
+        setattr(target, name, value)
+    return bool(different)
+
+
+def _key(text: str) -> str:
+    if not text or len(text) > 60 or not text.replace("_", "").replace("-", "").isalnum() or not text.isascii():
+        raise ValueError("it must be a short name of letters, digits and underscores.")
+    return text
+
+
+def _whole(least: int, most: int, step: int = 1) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if not least <= number <= most or number % step:
+            multiple = f", a multiple of {step}" if step > 1 else ""
+            raise ValueError(f"it must be a whole number from {least} to {most}{multiple}.")
+        return number
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it must be one of {', '.join(words)}.")
+        return text
+
+    return read
+
+
+def _yes(text: str) -> bool:
+    return _one_of("yes", "no")(text) == "yes"
+
+
+def _fee(text: str) -> Decimal | None:
+    if not text:
+        return None
+    try:
+        fee = Decimal(text).quantize(Decimal("0.01"))
+    except InvalidOperation:
+        fee = Decimal(-1)
+    if not 0 <= fee < 1_000_000:
+        raise ValueError("it must be an amount in euros like 12.50, or empty where the council sets it.")
+    return fee
+
+
+_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "key": ("key", _key),
+    "desk": ("desk_key", str),
+    "minutes": ("minutes", _whole(5, 480, 5)),
+    "extra_person_minutes": ("extra_person_minutes", _whole(0, 240, 5)),
+    "max_people": ("max_people", _whole(1, 20)),
+    "in_person": ("in_person", _one_of("yes", "no")),
+    "walk_in": ("walk_in", _one_of("yes", "sometimes", "no")),
+    "online": ("online", _one_of("yes", "partly", "no")),
+    "sensitive": ("is_sensitive", _yes),
+    "fee_eur": ("fee", _fee),
+    "min_notice_hours": ("min_notice_hours", _whole(0, 10_000)),
+    "max_days_ahead": ("max_days_ahead", _whole(1, 400)),
+}

@@ -1,0 +1,212 @@
+"""The tables of the town hall: who serves, where, what and when."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from booking.db import Base, key
+
+MINUTES_A_DAY = 24 * 60
+
+
+def spoken(texts: dict[str, str], language: str, fallback: str) -> str:
+    """The text in `language`, else in the municipality's own language, else in any."""
+    return texts.get(language) or texts.get(fallback) or next(iter(texts.values()), "")
+
+
+class Municipality(Base):
+    """One town with its languages, zone and rules; everything else reaches one."""
+
+    __tablename__ = "municipality"
+    __table_args__ = (
+        CheckConstraint("hold_minutes BETWEEN 5 AND 60", name="hold_minutes"),
+        CheckConstraint("retention_days BETWEEN 0 AND 365", name="retention_days"),
+    )
+
+    id: Mapped[int] = key()
+    slug: Mapped[str] = mapped_column(String(40), unique=True)
+    names: Mapped[dict[str, str]]
+    zone: Mapped[str] = mapped_column(String(64))
+    languages: Mapped[list[str]]
+    language: Mapped[str] = mapped_column(String(2))  # the authoritative one
+    phone: Mapped[str] = mapped_column(String(40))
+    email: Mapped[str] = mapped_column(String(254))
+    hold_minutes: Mapped[int] = mapped_column(default=20)
+    retention_days: Mapped[int] = mapped_column(default=7)  # after the last appointment of a booking
+    reminders: Mapped[list[dict[str, Any]]]  # [{"occasion": "day-before", "days": 1, "at": "18:00", "channels": ["email"]}]
+
+    offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
+
+    def name(self, language: str) -> str:
+        return spoken(self.names, language, self.language)
+
+
+class Office(Base):
+    """A building with an address. `revision` counts what it offers, `activity` all that agendas and feeds show."""
+
+    __tablename__ = "office"
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), index=True)
+    position: Mapped[int]
+    names: Mapped[dict[str, str]]
+    address: Mapped[str] = mapped_column(String(200))
+    directions: Mapped[dict[str, str]]
+    revision: Mapped[int] = mapped_column(default=1)
+    activity: Mapped[int] = mapped_column(default=1)
+    activity_at: Mapped[datetime]  # when `activity` last rose; never goes back
+
+    municipality: Mapped[Municipality] = relationship(back_populates="offices")
+    desks: Mapped[list[Desk]] = relationship(back_populates="office", order_by="Desk.position")
+
+    def name(self, language: str) -> str:
+        return spoken(self.names, language, self.municipality.language)
+
+
+class Desk(Base):
+    """A department's front in an office. `key` is what the catalogue calls it: civil, building, economy."""
+
+    __tablename__ = "desk"
+    __table_args__ = (
+        UniqueConstraint("office_id", "key"),
+        CheckConstraint("step_minutes IN (5, 10, 15, 20, 30, 60)", name="step_minutes"),
+        CheckConstraint("buffer_minutes >= 0 AND buffer_minutes % 5 = 0", name="buffer_minutes"),
+    )
+
+    id: Mapped[int] = key()
+    office_id: Mapped[int] = mapped_column(ForeignKey("office.id"))
+    key: Mapped[str] = mapped_column(String(40))
+    position: Mapped[int]
+    names: Mapped[dict[str, str]]
+    email: Mapped[str] = mapped_column(String(254))  # answers to messages go here
+    step_minutes: Mapped[int] = mapped_column(default=5)  # appointments start on this grid of the wall clock
+    buffer_minutes: Mapped[int] = mapped_column(default=0)  # kept free after each appointment
+
+    office: Mapped[Office] = relationship(back_populates="desks")
+    counters: Mapped[list[Counter]] = relationship(back_populates="desk", order_by="Counter.number")
+
+    def name(self, language: str) -> str:
+        return spoken(self.names, language, self.office.municipality.language)
+
+
+class Counter(Base):
+    """One numbered place at a desk that serves one visit at a time: the bookable unit."""
+
+    __tablename__ = "counter"
+    __table_args__ = (UniqueConstraint("desk_id", "number"),)
+
+    id: Mapped[int] = key()
+    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))
+    number: Mapped[int]
+
+    desk: Mapped[Desk] = relationship(back_populates="counters")
+
+
+class Service(Base):
+    """What the citizen comes for. Lengths in minutes, multiples of five."""
+
+    __tablename__ = "service"
+    __table_args__ = (
+        UniqueConstraint("municipality_id", "key"),
+        CheckConstraint("minutes BETWEEN 5 AND 480 AND minutes % 5 = 0", name="minutes"),
+        CheckConstraint("extra_person_minutes >= 0 AND extra_person_minutes % 5 = 0", name="extra_person_minutes"),
+        CheckConstraint("max_people BETWEEN 1 AND 20", name="max_people"),
+        CheckConstraint("in_person IN ('yes', 'no')", name="in_person"),
+        CheckConstraint("walk_in IN ('yes', 'sometimes', 'no')", name="walk_in"),
+        CheckConstraint("online IN ('yes', 'partly', 'no')", name="online"),
+        CheckConstraint("min_notice_hours >= 0", name="min_notice_hours"),
+        CheckConstraint("max_days_ahead BETWEEN 1 AND 400", name="max_days_ahead"),
+    )
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"))
+    key: Mapped[str] = mapped_column(String(60))
+    desk_key: Mapped[str] = mapped_column(String(40))
+    minutes: Mapped[int]
+    extra_person_minutes: Mapped[int]
+    max_people: Mapped[int]
+    in_person: Mapped[str] = mapped_column(String(10))
+    walk_in: Mapped[str] = mapped_column(String(10))
+    online: Mapped[str] = mapped_column(String(10))
+    is_sensitive: Mapped[bool]  # never named in text messages, subject lines and calendars
+    fee: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))  # euros; None where the council sets it
+    min_notice_hours: Mapped[int]
+    max_days_ahead: Mapped[int]
+
+    texts: Mapped[list[ServiceText]] = relationship(
+        back_populates="service", cascade="all, delete-orphan", lazy="selectin"
+    )
+
+    def text(self, language: str) -> ServiceText:
+        """The texts in `language`, else the first there is."""
+        return next((text for text in self.texts if text.language == language), self.texts[0])
+
+    def length(self, people: int) -> int:
+        """Minutes that one visit of so many people takes."""
+        return self.minutes + self.extra_person_minutes * (people - 1)
+
+
+class ServiceText(Base):
+    """What citizens read about a service in one language."""
+
+    __tablename__ = "service_text"
+
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str] = mapped_column(String(160))
+    summary: Mapped[str]
+    who: Mapped[str]
+    bring: Mapped[list[str]]
+    words: Mapped[list[str]]  # what people type when they look for it
+
+    service: Mapped[Service] = relationship(back_populates="texts")
+
+
+class CounterService(Base):
+    """Who does what: this counter serves this service."""
+
+    __tablename__ = "counter_service"
+
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"), primary_key=True)
+    service_id: Mapped[int] = mapped_column(
+        ForeignKey("service.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class OpeningHours(Base):
+    """A weekly rule of one counter in wall-clock minutes after midnight (so that 24:00 can be said)."""
+
+    __tablename__ = "opening_hours"
+    __table_args__ = (
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint(f"opens >= 0 AND opens < closes AND closes <= {MINUTES_A_DAY}", name="opens_before_closes"),
+        CheckConstraint("opens % 5 = 0 AND closes % 5 = 0", name="whole_ticks"),
+        CheckConstraint("until_on IS NULL OR from_on <= until_on", name="from_before_until"),
+    )
+
+    id: Mapped[int] = key()
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"), index=True)
+    weekday: Mapped[int]  # 0 is Monday
+    opens: Mapped[int]
+    closes: Mapped[int]
+    from_on: Mapped[date]
+    until_on: Mapped[date | None]  # the last day it holds
+
+
+class Closure(Base):
+    """A stretch in which an office, or one counter of it, does not serve."""
+
+    __tablename__ = "closure"
+    __table_args__ = (CheckConstraint("starts_at < ends_at", name="starts_before_ends"),)
+
+    id: Mapped[int] = key()
+    office_id: Mapped[int] = mapped_column(ForeignKey("office.id"), index=True)
+    counter_id: Mapped[int | None] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reasons: Mapped[dict[str, str]]

@@ -1,0 +1,183 @@
+"""Booking, moving and cancelling, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from booking.appointments.booking import Citizen, TooLate, book, cancel, demand_of, move
+from booking.appointments.holds import hold
+from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
+from booking.appointments.occupancy import SlotTaken
+from booking.appointments.offers import Demand, offer
+from booking.db import begin_write, db
+from booking.outbox.models import Message, MessageState
+from booking.staff.audit import citizen_of
+from booking.townhall.models import Closure, Office, Service
+from tests.conftest import Clock
+from tests.factories import Town
+
+pytestmark = pytest.mark.citizen
+
+TEN = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)  # Tuesday, ten o'clock in Brussels
+ALICE = Citizen("Alice Peeters", "nl", email="alice@example.org")
+
+
+def held(town: Town, clock: Clock, start: datetime = TEN, people: int = 1) -> Hold:
+    fresh()
+    office = db.session.get_one(Office, town.office_id)
+    service = db.session.get_one(Service, town.passport_id)
+    return hold(office, Demand(service, people), start, clock())
+
+
+def booked(town: Town, clock: Clock, start: datetime = TEN, people: int = 1) -> Booking:
+    made = book(held(town, clock, start, people), ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+    db.session.commit()
+    return made
+
+
+def fresh() -> None:
+    """A new writing transaction, as every POST begins."""
+    db.session.rollback()
+    begin_write()
+
+
+def ticks() -> int:
+    return db.session.scalar(select(func.count()).select_from(Occupancy)) or 0
+
+
+def test_a_booking_takes_the_ticks_of_its_length(context: Flask, town: Town, clock: Clock) -> None:
+    made = booked(town, clock, people=2)
+
+    appointment = made.appointments[0]
+    assert (appointment.ends_at - appointment.starts_at).seconds == 25 * 60
+    assert ticks() == 5
+    assert made.reference and len(made.reference) == 7
+    assert made.first_free_at == datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def test_what_is_booked_is_no_longer_offered(context: Flask, town: Town, clock: Clock) -> None:
+    office, service = db.session.get_one(Office, town.office_id), db.session.get_one(Service, town.passport_id)
+    assert offer(office, Demand(service), clock()).has(TEN)
+
+    booked(town, clock)
+    assert offer(office, Demand(service), clock()).has(TEN)  # the second counter
+    booked(town, clock)
+
+    assert not offer(office, Demand(service), clock()).has(TEN)
+    with pytest.raises(SlotTaken):
+        held(town, clock)
+
+
+def test_a_hold_that_ended_is_taken_again_if_the_slot_is_free(context: Flask, town: Town, clock: Clock) -> None:
+    kept = held(town, clock)
+    db.session.commit()
+    clock.advance(hours=1)
+
+    fresh()
+    made = book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+    db.session.commit()
+
+    assert made.appointments[0].starts_at == TEN
+    assert ticks() == 3
+
+
+def test_a_hold_that_ended_does_not_take_what_others_booked(context: Flask, town: Town, clock: Clock) -> None:
+    kept = held(town, clock)
+    db.session.commit()
+    clock.advance(hours=1)
+    booked(town, clock)
+    booked(town, clock)
+
+    fresh()
+    with pytest.raises(SlotTaken):
+        book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+
+
+def test_the_same_hold_books_once(context: Flask, town: Town, clock: Clock) -> None:
+    kept = held(town, clock)
+    actor = citizen_of(town.municipality_id)
+
+    first, second = (book(kept, ALICE, Channel.WEB, actor, clock()) for _ in range(2))
+
+    assert first.id == second.id
+    assert db.session.scalar(select(func.count()).select_from(Appointment)) == 1
+
+
+def test_a_closure_made_while_the_form_was_filled_in_refuses_the_booking(
+    context: Flask, town: Town, clock: Clock
+) -> None:
+    kept = held(town, clock)
+    db.session.add(
+        Closure(office_id=town.office_id, starts_at=TEN, ends_at=TEN.replace(hour=12), reasons={"nl": "Verkiezingen"})
+    )
+    db.session.commit()
+
+    fresh()
+    with pytest.raises(SlotTaken):
+        book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+
+
+def test_a_move_keeps_the_appointment_and_frees_the_old_time(context: Flask, town: Town, clock: Clock) -> None:
+    appointment = booked(town, clock).appointments[0]
+    before = (appointment.id, appointment.uid)
+    fresh()
+    office = db.session.get_one(Office, town.office_id)
+    move(appointment, office, TEN.replace(minute=5), citizen_of(town.municipality_id), clock())
+    db.session.commit()
+
+    assert (appointment.id, appointment.uid) == before
+    assert appointment.sequence == 1
+    assert appointment.starts_at == TEN.replace(minute=5)
+    assert ticks() == 3
+    rows = db.session.execute(select(Message.kind, Message.sequence, Message.state)).all()
+    assert {(kind.value, sequence, state.value) for kind, sequence, state in rows} == {
+        ("confirmation", 0, "dropped"),
+        ("reminder", 0, "dropped"),
+        ("move", 1, "queued"),
+        ("reminder", 1, "queued"),
+    }
+
+
+def test_a_cancelled_appointment_frees_its_time_once(context: Flask, town: Town, clock: Clock) -> None:
+    appointment = booked(town, clock).appointments[0]
+    actor = citizen_of(town.municipality_id)
+
+    for _ in range(2):
+        fresh()
+        cancel(appointment, actor, clock())
+        db.session.commit()
+
+    assert appointment.state == AppointmentState.CANCELLED
+    assert appointment.sequence == 1
+    assert ticks() == 0
+    queued = db.session.scalars(select(Message.kind).where(Message.state == MessageState.QUEUED)).all()
+    assert [kind.value for kind in queued] == ["cancellation"]
+
+
+def test_what_has_begun_can_no_longer_be_changed(context: Flask, town: Town, clock: Clock) -> None:
+    appointment = booked(town, clock).appointments[0]
+    clock.now = TEN
+    actor, office = citizen_of(town.municipality_id), db.session.get_one(Office, town.office_id)
+
+    with pytest.raises(TooLate):
+        cancel(appointment, actor, clock())
+    db.session.rollback()
+    with pytest.raises(TooLate):
+        move(appointment, office, TEN.replace(day=25), actor, clock())
+
+
+def test_the_length_stays_when_an_appointment_of_three_is_moved(context: Flask, town: Town, clock: Clock) -> None:
+    appointment = booked(town, clock, people=3).appointments[0]
+    assert demand_of(appointment).people == 3
+
+    fresh()
+    office = db.session.get_one(Office, town.office_id)
+    move(appointment, office, TEN.replace(day=25), citizen_of(town.municipality_id), clock())
+    db.session.commit()
+
+    assert (appointment.ends_at - appointment.starts_at).seconds == 35 * 60
+    assert ticks() == 7
