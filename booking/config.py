@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from tempfile import mkstemp
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -40,7 +42,7 @@ class TwilioAccount:
 class Settings:
     """What an installation decides. `keys`: the first signs, all verify; newest first."""
 
-    database: str
+    database: str = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
     instance: Path
     url: str = "http://localhost:8000"
@@ -57,10 +59,9 @@ class Settings:
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
     """The settings that stand in `environment`; raises SettingError with words for the first wrong one."""
-    instance = Path(environment.get("BALIE_INSTANCE", ROOT / "instance"))
-    instance.mkdir(parents=True, exist_ok=True)
+    instance = _folder(Path(environment.get("BALIE_INSTANCE", ROOT / "instance")))
     return Settings(
-        database=environment.get("BALIE_DATABASE", f"sqlite:///{instance / 'balie.sqlite'}"),
+        database=_database(environment.get("BALIE_DATABASE", f"sqlite:///{instance / 'balie.sqlite'}")),
         keys=_keys(environment.get("BALIE_KEYS"), instance / "keys"),
         instance=instance,
         url=_url(environment.get("BALIE_URL", "http://localhost:8000")),
@@ -76,6 +77,20 @@ def settings_from_environment() -> Settings:
     return settings_from(os.environ)
 
 
+def _folder(given: Path) -> Path:
+    try:
+        given.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"BALIE_INSTANCE is {str(given)!r}, which cannot be made a folder: {error}.") from error
+    return given
+
+
+def _database(given: str) -> str:
+    if not given.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise SettingError("BALIE_DATABASE must be like sqlite:////folder/file or postgresql+psycopg://name@host/base.")
+    return given
+
+
 def _keys(given: str | None, file: Path) -> tuple[bytes, ...]:
     """Signing keys, newest first: given in BALIE_KEYS (comma-separated) or kept in a file that only we can read."""
     if given is None:
@@ -89,24 +104,34 @@ def _keys(given: str | None, file: Path) -> tuple[bytes, ...]:
 
 
 def _write_once(file: Path, text: str) -> None:
-    """Writes the file unless another process just did; readable by its owner only."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
+    """Writes the file unless another process just did; readable by its owner only, and never seen half written."""
+    descriptor, draft = mkstemp(dir=file.parent)  # mode 0600
     with os.fdopen(descriptor, "w") as handle:
         handle.write(text)
+    with suppress(FileExistsError):
+        os.link(draft, file)
+    os.unlink(draft)
 
 
 def _url(given: str) -> str:
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+    address = given.rstrip("/")
+    parts = _split(address)
+    if parts is None or parts.scheme not in ("http", "https") or address != f"{parts.scheme}://{parts.netloc}":
         raise SettingError(f"BALIE_URL is {given!r}; it must be like https://appointments.example.org, with no path.")
-    return f"{parts.scheme}://{parts.netloc}"
+    return address
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address with a host and, if it names one, a port; None if it is not like that."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.hostname and parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def _hosts(given: str) -> dict[str, str]:
-    pairs = [one.strip().split("=") for one in given.split(",") if one.strip()]
+    pairs = [[part.strip() for part in one.split("=")] for one in given.split(",") if one.strip()]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise SettingError(f"BALIE_HOSTS is {given!r}; it must be like afspraak.town.example=town,other.example=other.")
     return {host.lower(): town for host, town in pairs}
@@ -127,16 +152,13 @@ def _smtp(given: str | None) -> SmtpServer | None:
     if given is None:
         return None
     hint = "BALIE_SMTP must be like smtp+starttls://name:password@mail.example.org:587 (or smtps://, or smtp://)."
-    parts = urlsplit(given)
-    encryption = {"smtp+starttls": "starttls", "smtps": "tls", "smtp": "none"}.get(parts.scheme)
-    if encryption is None or not parts.hostname:
+    parts = _split(given)
+    encryption = {"smtp+starttls": "starttls", "smtps": "tls", "smtp": "none"}.get(parts.scheme if parts else "")
+    if parts is None or parts.hostname is None or encryption is None:
         raise SettingError(hint)
-    if (parts.username is None) != (parts.password is None):
+    if bool(parts.username) != bool(parts.password):
         raise SettingError(f"BALIE_SMTP has a name without a password or the other way round. {hint}")
-    try:
-        port = parts.port or {"starttls": 587, "tls": 465, "none": 25}[encryption]
-    except ValueError as error:
-        raise SettingError(f"BALIE_SMTP has a port that is no number. {hint}") from error
+    port = parts.port or {"starttls": 587, "tls": 465, "none": 25}[encryption]
     username = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
     return SmtpServer(parts.hostname, port, encryption, username, password)
@@ -145,7 +167,7 @@ def _smtp(given: str | None) -> SmtpServer | None:
 def _twilio(environment: Mapping[str, str]) -> TwilioAccount | None:
     names = ("BALIE_TWILIO_SID", "BALIE_TWILIO_TOKEN", "BALIE_TWILIO_SENDER")
     missing = [name for name in names if not environment.get(name)]
-    if len(missing) == len(names):
+    if len(missing) == len(names) and not environment.get("BALIE_TWILIO_ADDRESS"):
         return None
     if missing:
         raise SettingError(f"Text messages need all of {', '.join(names)}; missing: {', '.join(missing)}.")
@@ -154,6 +176,6 @@ def _twilio(environment: Mapping[str, str]) -> TwilioAccount | None:
 
 
 def _count(name: str, given: str) -> int:
-    if not given.isdigit():
+    if not (given.isascii() and given.isdigit()):
         raise SettingError(f"{name} is {given!r}; it must be a whole number.")
     return int(given)

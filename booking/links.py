@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Keys = tuple[bytes, ...]
@@ -30,10 +31,10 @@ def token(keys: Keys, purpose: str, id: int, generation: int) -> str:
 def claim(keys: Keys, purpose: str, given: str) -> Claim | None:
     """What the token claims, or None if we never gave it out. Compared in constant time."""
     parts = given.split("-")
-    if len(parts) != 3 or not _is_number(parts[0]) or not _is_number(parts[1]):
+    if not given.isascii() or len(parts) != 3 or not _is_number(parts[0]) or not _is_number(parts[1]):
         return None
     found = Claim(int(parts[0]), int(parts[1]))
-    genuine = [hmac.compare_digest(parts[2].encode(), _mac(k, purpose, *_fields(found)).encode()) for k in keys]
+    genuine = [hmac.compare_digest(given, token((key,), purpose, found.id, found.generation)) for key in keys]
     return found if any(genuine) else None
 
 
@@ -43,7 +44,7 @@ def code(key: bytes, id: int, generation: int) -> str:
 
 
 def is_code(keys: Keys, given: str, id: int, generation: int) -> bool:
-    return any([hmac.compare_digest(given.encode(), code(key, id, generation).encode()) for key in keys])
+    return given.isascii() and any([hmac.compare_digest(given, code(key, id, generation)) for key in keys])
 
 
 def derived_key(key: bytes, purpose: str) -> str:
@@ -56,12 +57,8 @@ def pseudonym(key: bytes, purpose: str, text: str) -> str:
     return hmac.new(key, f"pseudonym:{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _fields(found: Claim) -> tuple[int, int]:
-    return found.id, found.generation
-
-
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+    return text.isdigit() and len(text) <= 18
 
 
 def _digest(key: bytes, purpose: str, id: int, generation: int) -> bytes:
@@ -70,3 +67,15 @@ def _digest(key: bytes, purpose: str, id: int, generation: int) -> bytes:
 
 def _mac(key: bytes, purpose: str, id: int, generation: int) -> str:
     return base64.b32encode(_digest(key, purpose, id, generation)[:20]).decode().lower()
+
+
+def town_address(url: str, hosts: Mapping[str, str], slug: str) -> str:
+    """Where a municipality is found from outside: its own host, else its part of the common address."""
+    own = next((host for host, town in hosts.items() if town == slug), None)
+    scheme = url.partition("://")[0]
+    return f"{scheme}://{own}" if own else f"{url}/{slug}"
+
+
+def own_path(language: str, booking_token: str) -> str:
+    """The path of a booking's own page; short, because it stands in text messages."""
+    return f"/{language}/b/{booking_token}"

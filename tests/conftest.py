@@ -51,7 +51,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A PostgreSQL server of our own, with a migrated database to clone."""
-    with start_cluster(tmp_path_factory.mktemp("postgresql")) as running:
+    with start_cluster() as running:
         running.create("template_balie")
         migrated(running.url("template_balie"), tmp_path_factory.mktemp("instance"))
         yield running

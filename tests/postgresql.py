@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,12 +39,10 @@ class Cluster:
 
 
 @contextmanager
-def start_cluster(folder: Path) -> Iterator[Cluster]:
-    """Makes a cluster in the folder, runs it, and stops it at the end."""
-    binaries, home = _binaries(), folder / "data"
-    for parent in [folder, *folder.parents[:3]]:
-        if parent.owner() == Path(folder).owner() and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+def start_cluster() -> Iterator[Cluster]:
+    """Makes a cluster in a temporary folder, runs it, and stops and deletes it at the end."""
+    binaries, folder = _binaries(), Path(tempfile.mkdtemp(prefix="balie-"))
+    home = folder / "data"
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     _as_postgres([f"{binaries}/initdb", "-D", f"{home}", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
@@ -53,6 +52,7 @@ def start_cluster(folder: Path) -> Iterator[Cluster]:
         yield Cluster(folder)
     finally:
         _as_postgres([f"{binaries}/pg_ctl", "-D", f"{home}", "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _binaries() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,6 +13,7 @@ from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking
 from booking.appointments.offers import CounterLine, load_lines
+from booking.appointments.visits import state_of
 from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
 from booking.slots.timeline import between
@@ -47,6 +49,27 @@ class Agenda:
     columns: tuple[Column, ...]
     appointments: tuple[Appointment, ...]  # booked and cancelled, by start
     now_row: int | None
+
+    @property
+    def table(self) -> list[list[Block]]:
+        """The blocks that begin in each row, column by column: rows of a table whose cells span rows."""
+        table: list[list[Block]] = [[] for _ in range(self.rows)]
+        for column in self.columns:
+            for block in column.blocks:
+                table[block.row].append(block)
+        return table
+
+    @property
+    def count(self) -> int:
+        return sum(one.is_booked for one in self.appointments)
+
+    @property
+    def states(self) -> list[tuple[str, int]]:
+        """How many visits are in each state."""
+        return sorted(Counted(state_of(one).value for one in self.appointments).items())
+
+    def moment_of_row(self, row: int) -> datetime:
+        return moment_of(self.first_tick + row)
 
 
 def agenda(desk: Desk, day: date, now: datetime) -> Agenda:

@@ -153,10 +153,10 @@ def _counter_for(held: Hold, demand: Demand, office: Office, now: datetime) -> C
 
 
 def _occupy(held: Hold, appointment: Appointment, line: CounterLine, demand: Demand, now: datetime) -> None:
-    if held.expires_at > now:
-        hand_over(held.id, appointment.id)
-    else:
-        take(line.counter_id, _ticks(line, demand, held.starts_at), now, appointment_id=appointment.id)
+    """Takes what the hold has not: all of it when it ended, the rest when the service was made longer meanwhile."""
+    handed = hand_over(held.id, appointment.id) if held.expires_at > now else set()
+    missing = set(_ticks(line, demand, held.starts_at)) - handed
+    take(line.counter_id, missing, now, appointment_id=appointment.id)
 
 
 def _shift_ticks(

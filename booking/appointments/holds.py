@@ -17,10 +17,14 @@ from booking.townhall.revisions import raise_revision
 KEEP_ENDED = timedelta(days=1)  # so that what was typed late still finds its hold
 
 
-def hold(office: Office, demand: Demand, start: datetime, now: datetime) -> Hold:
-    """Keeps the slot for the municipality's hold minutes. Raises SlotTaken. Flushes."""
+def hold(
+    office: Office, demand: Demand, start: datetime, now: datetime, instead_of: Hold | None = None
+) -> Hold:
+    """Keeps the slot for the municipality's hold minutes; a hold that it replaces is let go. Raises SlotTaken. Flushes."""
     shown = _first_free_at(office.municipality, demand, now)
-    raise_revision([office.id])
+    raise_revision([office.id, *([instead_of.counter.desk.office_id] if instead_of else [])])
+    if instead_of is not None:
+        _let_go(instead_of, now)
     lines = lines_around(office, start, now)
     counter = tightest(lines, demand, start) if offer(office, demand, now, lines).has(start) else None
     if counter is None:
@@ -53,14 +57,6 @@ def extend(held: Hold, now: datetime) -> None:
     db.session.flush()
 
 
-def let_go(held: Hold, now: datetime) -> None:
-    """Ends the hold before its time: the citizen chose another slot. Flushes."""
-    raise_revision([held.counter.desk.office_id])
-    free_hold(held.id)
-    held.expires_at = min(held.expires_at, now)
-    db.session.flush()
-
-
 def forget_ended(now: datetime) -> None:
     """Deletes holds that ended a day ago."""
     db.session.execute(
@@ -72,3 +68,12 @@ def _first_free_at(municipality: Municipality, demand: Demand, now: datetime) ->
     """The first time on offer over all offices; read before the revision is raised, so that it may be kept."""
     found = first_free(offer(one, demand, now, office_lines(one, now)) for one in municipality.offices)
     return found and found[1]
+
+
+def _let_go(held: Hold, now: datetime) -> None:
+    """Ends a hold before its time, unless it became a booking meanwhile. The office row is raised already."""
+    db.session.refresh(held)
+    if held.booking_id is None and held.expires_at > now:
+        free_hold(held.id)
+        held.expires_at = now
+        db.session.flush()

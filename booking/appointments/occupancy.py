@@ -39,14 +39,16 @@ def take(counter_id: int, ticks: Iterable[int], now: datetime, **taker: Any) -> 
         raise SlotTaken from refusal
 
 
-def hand_over(hold_id: int, appointment_id: int) -> None:
-    """The ticks of a living hold become those of an appointment."""
-    db.session.execute(
+def hand_over(hold_id: int, appointment_id: int) -> set[int]:
+    """The ticks of a living hold become those of an appointment; which they are."""
+    handed = db.session.scalars(
         update(Occupancy)
         .where(Occupancy.hold_id == hold_id)
-        .values(appointment_id=appointment_id, hold_id=None, expires_at=None),
+        .values(appointment_id=appointment_id, hold_id=None, expires_at=None)
+        .returning(Occupancy.tick),
         execution_options=_UNSEEN,
     )
+    return set(handed)
 
 
 def ticks_of(appointment_id: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from weakref import WeakKeyDictionary
@@ -32,6 +32,7 @@ from booking.townhall.models import (
     OpeningHours,
     Service,
 )
+from booking.townhall.revisions import is_raised_here
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,13 @@ class Offer:
         is_tick = moment_of(tick) == moment
         return is_tick and tick >= self.base and bool(self.mask >> (tick - self.base) & 1)
 
+    def but_for(self, moment: datetime) -> Offer:
+        """The offer without one start: who moves is not shown the time they have."""
+        bit = tick_of(moment) - self.base
+        return replace(self, mask=self.mask & ~(1 << bit)) if bit >= 0 else self
+
+
+Nearby = tuple[datetime, int]  # a free start and the id of its office
 
 _kept: WeakKeyDictionary[Engine, dict[int, OfficeLines]] = WeakKeyDictionary()
 
@@ -138,6 +146,13 @@ def first_free(offers: Iterable[Offer]) -> tuple[Offer, datetime] | None:
     return min(((given, start) for start, given in found), key=lambda pair: pair[1], default=None)
 
 
+def nearest(offers: Iterable[Offer], wanted: datetime, count: int) -> list[Nearby]:
+    """The free starts closest to the wanted one, with their offices; earliest first."""
+    found = [(start, given.office_id) for given in offers for start in given.starts]
+    closest = sorted(found, key=lambda one: (abs(one[0] - wanted), one))
+    return sorted(closest[:count])
+
+
 def office_lines(office: Office, now: datetime) -> OfficeLines:
     """The office's timelines, kept by revision."""
     revision = db.session.scalars(select(Office.revision).where(Office.id == office.id)).one()
@@ -145,7 +160,9 @@ def office_lines(office: Office, now: datetime) -> OfficeLines:
     lines = kept.get(office.id)
     if lines and lines.revision == revision and _covers(lines, now):
         return lines
-    kept[office.id] = lines = load_lines(office, revision, _horizon(office, now), now)
+    lines = load_lines(office, revision, _horizon(office, now), now)
+    if not is_raised_here():
+        kept[office.id] = lines
     return lines
 
 
@@ -206,10 +223,10 @@ def _covers(lines: OfficeLines, now: datetime) -> bool:
 
 
 def _horizon(office: Office, now: datetime) -> Horizon:
-    """From today to the farthest day that any service may be booked."""
+    """From today to the farthest day that any service may be booked, and one more: a visit may run past midnight."""
     zone = ZoneInfo(office.municipality.zone)
     farthest = select(func.max(Service.max_days_ahead)).where(Service.municipality_id == office.municipality_id)
-    return Horizon(now.astimezone(zone).date(), (db.session.scalar(farthest) or 0) + 1, zone)
+    return Horizon(now.astimezone(zone).date(), (db.session.scalar(farthest) or 0) + 2, zone)
 
 
 def _rules(ids: list[int]) -> dict[int, tuple[WeeklyRule, ...]]:

@@ -51,9 +51,9 @@ def serve(appointment: Appointment, actor: Actor, now: datetime) -> None:
 
 def miss(appointment: Appointment, actor: Actor, now: datetime) -> None:
     """Nobody came. Raises NotNow, also before the appointment begins. Flushes."""
+    visit = _visit(appointment, {VisitState.EXPECTED}, now)
     if now < appointment.starts_at:
         raise NotNow
-    visit = _visit(appointment, {VisitState.EXPECTED}, now)
     visit.missed_at = now
     _record(actor, "miss", appointment, now)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from booking.db import db
 from booking.outbox.models import Heartbeat, Kind, Message, MessageChannel, MessageState
@@ -63,30 +63,30 @@ def due_ids(now: datetime, limit: int) -> list[int]:
 
     A text message whose worker died is not: nobody knows whether it was sent, and it must not be sent twice.
     """
+    query = select(Message.id).where(_is_free(now)).order_by(Message.due_at, Message.id).limit(limit)
+    return list(db.session.scalars(query))
+
+
+def claim(message_id: int, now: datetime) -> bool:
+    """Takes the message for this worker; False if another one was faster. The caller commits before it sends."""
+    taken = db.session.execute(
+        update(Message)
+        .where(Message.id == message_id, _is_free(now))
+        .values(state=MessageState.SENDING, claimed_at=now, attempts=Message.attempts + 1)
+        .returning(Message.id),
+        execution_options={"synchronize_session": False},
+    )
+    return taken.scalar_one_or_none() is not None
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
     waits = and_(Message.state == MessageState.QUEUED, Message.due_at <= now)
     stuck = and_(
         Message.state == MessageState.SENDING,
         Message.channel == MessageChannel.EMAIL,
         Message.claimed_at <= now - STUCK_AFTER,
     )
-    query = select(Message.id).where(or_(waits, stuck)).order_by(Message.due_at, Message.id).limit(limit)
-    return list(db.session.scalars(query))
-
-
-def claim(message_id: int, now: datetime) -> bool:
-    """Takes the message for this worker; False if another one was faster. The caller commits before it sends."""
-    free = or_(
-        Message.state == MessageState.QUEUED,
-        and_(Message.state == MessageState.SENDING, Message.claimed_at <= now - STUCK_AFTER),
-    )
-    taken = db.session.execute(
-        update(Message)
-        .where(Message.id == message_id, free)
-        .values(state=MessageState.SENDING, claimed_at=now, attempts=Message.attempts + 1)
-        .returning(Message.id),
-        execution_options={"synchronize_session": False},
-    )
-    return taken.scalar_one_or_none() is not None
+    return or_(waits, stuck)
 
 
 def end(message: Message, state: MessageState, now: datetime, reason: str | None = None) -> None:

@@ -7,11 +7,14 @@ language (name_nl, name_fr …), bring and words separated by semicolons; and so
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -23,6 +26,7 @@ from booking.townhall.revisions import raise_revision
 TEXTS = ("name", "summary", "who", "bring", "words")
 LISTS = ("bring", "words")
 IGNORED = frozenset({"source"})
+NAME_LENGTH = 160  # what the table holds
 
 
 class CatalogueError(Exception):
@@ -74,17 +78,13 @@ def import_catalogue(municipality: Municipality, content: bytes) -> Outcome:
 
 def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence[str]) -> list[Row]:
     """The checked rows of the file. Raises CatalogueError with every problem that was found."""
-    reader = csv.DictReader(io.StringIO(_decoded(content), newline=""), strict=True)
-    try:
-        columns, lines = list(reader.fieldnames or []), [(reader.line_num, line) for line in reader]
-    except csv.Error as error:
-        raise CatalogueError([f"Line {reader.line_num}: this is not valid CSV ({error})."]) from error
+    (_, columns), *lines = _lines(_decoded(content))
     problems = _column_problems(columns, languages)
     if not lines and not problems:
         problems = ["The file has a header but no services; nothing was imported."]
     if problems:
         raise CatalogueError(problems)
-    rows = [_row(number, line, languages, desk_keys, problems) for number, line in lines]
+    rows = [_row(number, dict(zip_longest(columns, cells)), languages, desk_keys, problems) for number, cells in lines]
     problems += _duplicates(rows)
     if problems:
         raise CatalogueError(problems)
@@ -92,22 +92,44 @@ def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence
 
 
 def _decoded(content: bytes) -> str:
+    content = content.removeprefix(codecs.BOM_UTF8)
     if not content.strip():
         raise CatalogueError(["The file is empty; nothing was imported."])
+    end = content.find(b"\0")  # UTF-16 that happens to decode, and what no database takes
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise CatalogueError([f"Line {line}: the file is not UTF-8. Save it as CSV UTF-8 and try again."]) from error
+        end = error.start
+    if end >= 0:
+        line = content.count(b"\n", 0, end) + 1
+        raise CatalogueError([f"Line {line}: the file is not UTF-8. Save it as CSV UTF-8 and try again."])
+    return text
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """The cells of each line, with the number of its first line in the file: there a person looks for it."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines, number = [], 1
+    try:
+        for cells in reader:
+            if cells:
+                lines.append((number, cells))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise CatalogueError([f"Line {number}: this is not valid CSV ({error})."]) from error
+    return lines
 
 
 def _column_problems(columns: Sequence[str], languages: Sequence[str]) -> list[str]:
+    if len(columns) == 1 and ";" in columns[0]:
+        return ["Line 1: the columns are separated by semicolons; save the file as CSV with commas and try again."]
     wanted = [*_COLUMNS, *(f"{text}_{language}" for text in TEXTS for language in languages)]
     missing = [name for name in wanted if name not in columns]
     strange = [name for name in columns if name not in wanted and not _is_ignored(name)]
+    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
     problems = [f"Line 1: the column {name!r} is missing." for name in missing]
     problems += [f"Line 1: the column {name!r} is not known; take it out or correct its name." for name in strange]
-    return problems + [f"Line 1: the column {n!r} stands there twice." for n in set(columns) if columns.count(n) > 1]
+    return problems + [f"Line 1: the column {name!r} stands there twice." for name in twice]
 
 
 def _is_ignored(name: str) -> bool:
@@ -140,6 +162,8 @@ def _row(
         for text in ("name", "summary", "who"):
             if not texts[language][text]:
                 wrong(f"{text}_{language} is empty; citizens would read nothing.")
+        if len(texts[language]["name"]) > NAME_LENGTH:
+            wrong(f"name_{language} is longer than {NAME_LENGTH} characters.")
     if len({len(texts[language]["bring"]) for language in languages}) > 1:
         wrong("the bring lists have different numbers of items; they must say the same in every language.")
     return Row(number, values, texts)
@@ -236,13 +260,9 @@ def _yes(text: str) -> bool:
 def _fee(text: str) -> Decimal | None:
     if not text:
         return None
-    try:
-        fee = Decimal(text).quantize(Decimal("0.01"))
-    except InvalidOperation:
-        fee = Decimal(-1)
-    if not 0 <= fee < 1_000_000:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,2})?", text):
         raise ValueError("it must be an amount in euros like 12.50, or empty where the council sets it.")
-    return fee
+    return Decimal(text)
 
 
 _COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {

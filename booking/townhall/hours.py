@@ -41,6 +41,11 @@ class Horizon:
         return day_start(self.first_day, self.zone)
 
     @property
+    def end(self) -> int:
+        """The tick after the last."""
+        return day_start(self.first_day + timedelta(days=self.days), self.zone)
+
+    @property
     def dates(self) -> Iterable[date]:
         return (self.first_day + timedelta(days=n) for n in range(self.days))
 
@@ -69,5 +74,6 @@ def opening(
                 for stretch in open_ticks(day, rule.opens, rule.closes, horizon.zone):
                     is_open |= mask_of([stretch], base)
                     grid |= grid_mask(stretch, step_minutes, horizon.zone) << (stretch.start - base)
-    closed = mask_of((range(tick_of(starts), tick_from(ends)) for starts, ends in closures), base)
+    end = horizon.end  # a closure for good would be an integer of a hundred megabytes
+    closed = mask_of((range(tick_of(starts), min(tick_from(ends), end)) for starts, ends in closures), base)
     return Opening(is_open & ~closed, grid & ~closed)

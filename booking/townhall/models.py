@@ -32,6 +32,7 @@ class Municipality(Base):
     slug: Mapped[str] = mapped_column(String(40), unique=True)
     names: Mapped[dict[str, str]]
     zone: Mapped[str] = mapped_column(String(64))
+    country: Mapped[str] = mapped_column(String(2), default="BE")  # how a phone number without a prefix is read
     languages: Mapped[list[str]]
     language: Mapped[str] = mapped_column(String(2))  # the authoritative one
     phone: Mapped[str] = mapped_column(String(40))

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("slug", sa.String(length=40), nullable=False),
         sa.Column("names", sa.JSON(), nullable=False),
         sa.Column("zone", sa.String(length=64), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("languages", sa.JSON(), nullable=False),
         sa.Column("language", sa.String(length=2), nullable=False),
         sa.Column("phone", sa.String(length=40), nullable=False),

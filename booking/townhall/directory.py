@@ -1,0 +1,79 @@
+"""Looking up what the town hall has: services, desks, offices and their hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
+
+from booking.db import db
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
+
+
+def services(municipality: Municipality) -> Sequence[Service]:
+    """All services with their texts, in the order of the catalogue."""
+    query = select(Service).where(Service.municipality_id == municipality.id).order_by(Service.id)
+    return db.session.scalars(query).all()
+
+
+def service_with(municipality: Municipality, key: str) -> Service | None:
+    return db.session.scalar(
+        select(Service).where(Service.municipality_id == municipality.id, Service.key == key)
+    )
+
+
+def offices_for(municipality: Municipality, service: Service) -> Sequence[Office]:
+    """The offices with a counter that does the service."""
+    doing = (
+        select(Desk.office_id)
+        .join(Counter, Counter.desk_id == Desk.id)
+        .join(CounterService, CounterService.counter_id == Counter.id)
+        .where(CounterService.service_id == service.id)
+    )
+    query = select(Office).where(Office.municipality_id == municipality.id, Office.id.in_(doing))
+    return db.session.scalars(query.order_by(Office.position)).all()
+
+
+def desks(municipality: Municipality) -> Sequence[Desk]:
+    """All desks, office by office."""
+    query = select(Desk).join(Office).where(Office.municipality_id == municipality.id)
+    return db.session.scalars(
+        query.order_by(Office.position, Desk.position).options(joinedload(Desk.office))
+    ).all()
+
+
+def desk_with(municipality: Municipality, id: int) -> Desk | None:
+    query = select(Desk).join(Office).where(Office.municipality_id == municipality.id, Desk.id == id)
+    return db.session.scalar(query)
+
+
+@dataclass(frozen=True)
+class DayHours:
+    """When an office serves on a weekday: stretches of wall-clock minutes in which at least one counter is open."""
+
+    weekday: int
+    stretches: tuple[tuple[int, int], ...]
+
+
+def weekly_hours(office: Office, on: date) -> list[DayHours]:
+    """The office's week as it holds on the date, Monday first; a day without hours has no stretches."""
+    query = (
+        select(OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
+        .join(Counter, Counter.id == OpeningHours.counter_id)
+        .join(Desk)
+        .where(Desk.office_id == office.id, OpeningHours.from_on <= on)
+        .where(or_(OpeningHours.until_on.is_(None), OpeningHours.until_on >= on))
+        .order_by(OpeningHours.opens)
+        .distinct()
+    )
+    by_day: dict[int, list[tuple[int, int]]] = {weekday: [] for weekday in range(7)}
+    for weekday, opens, closes in db.session.execute(query):
+        merged = by_day[weekday]
+        if merged and opens <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], closes))
+        else:
+            merged.append((opens, closes))
+    return [DayHours(weekday, tuple(stretches)) for weekday, stretches in by_day.items()]
