@@ -1,0 +1,76 @@
+"""How days, times and amounts are said in each language. No date is formatted anywhere else."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency
+
+_LOCALES = {"en": "en_GB"}  # plain "en" writes American dates
+_DAY = {"nl": "EEEE d MMMM", "fr": "EEEE d MMMM", "de": "EEEE, d. MMMM", "en": "EEEE d MMMM"}
+
+
+def locale_of(language: str) -> str:
+    """The locale behind one of our languages: "en" is en_GB."""
+    return _LOCALES.get(language, language)
+
+
+def language_name(language: str) -> str:
+    """The name of the language in itself: "Nederlands"."""
+    name = Locale.parse(language).get_display_name(language) or language
+    return name[:1].upper() + name[1:]
+
+
+def day(on: date, language: str, today: date | None = None) -> str:
+    """ "donderdag 3 december", with the year where it is not the year of `today`."""
+    pattern = _DAY.get(language, "EEEE d MMMM")
+    if today is None or on.year != today.year:
+        pattern += " y"
+    return format_date(on, pattern, locale=locale_of(language))
+
+
+def short_day(on: date, language: str) -> str:
+    """ "do 3 dec"."""
+    pattern = "EEE d. MMM" if language == "de" else "EEE d MMM"
+    return format_date(on, pattern, locale=locale_of(language))
+
+
+def clock_time(moment: datetime, zone: str, language: str) -> str:
+    """ "10:20"; in the hour that the clock repeats in autumn with the name of the zone, so that it says which."""
+    local = moment.astimezone(ZoneInfo(zone))
+    text = format_time(local, "HH:mm", locale=locale_of(language))
+    is_ambiguous = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    still_exists = local.replace(fold=1 - local.fold).astimezone(ZoneInfo("UTC")) != moment
+    return f"{text} ({local.tzname()})" if is_ambiguous and still_exists else text
+
+
+def moment(at: datetime, zone: str, language: str, today: date | None = None) -> str:
+    """ "donderdag 3 december, 10:20"."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{day(local.date(), language, today)}, {clock_time(at, zone, language)}"
+
+
+def wall_clock(minutes: int) -> str:
+    """Minutes after midnight as "09:00" (and 1440 as "24:00")."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def weekday(number: int, language: str) -> str:
+    """0 is Monday: "maandag"."""
+    return format_date(date(2024, 1, 1) + timedelta(days=number), "EEEE", locale=locale_of(language))
+
+
+def euros(amount: Decimal, language: str) -> str:
+    """ "€ 12,50", without cents where there are none."""
+    pattern = None if amount % 1 else "¤ #,##0"
+    return format_currency(amount, "EUR", pattern, locale=locale_of(language), currency_digits=False)
+
+
+def phone(number: str) -> str:
+    """ "+32 470 12 34 56", as people write it."""
+    return phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.INTERNATIONAL)

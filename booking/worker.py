@@ -1,0 +1,100 @@
+"""The worker: a clock that calls functions. What is due stands in tables, so a missed tick loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from types import FrameType
+
+from apscheduler.schedulers.blocking import BlockingScheduler
+from flask import Flask
+
+from booking import create_app
+from booking.appointments.holds import forget_ended
+from booking.appointments.occupancy import sweep
+from booking.config import Settings
+from booking.db import begin_write, db
+from booking.delivery.send import send_due
+from booking.outbox.queue import beat, tidy
+from booking.privacy.forget import forget_due
+
+Step = Callable[[Settings, Callable[[], datetime]], None]
+
+
+def messages(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Sends until nothing is due."""
+    while send_due(settings, clock):
+        pass
+
+
+def tidying(_settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Deletes what has ended by itself: holds, and the kept bytes of sent messages."""
+    begin_write()
+    sweep(clock())
+    forget_ended(clock())
+    tidy(clock())
+    db.session.commit()
+
+
+def erasure(_settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Forgets the people whose day has come, in batches. Asked every hour: who is due stands in the bookings."""
+    while _forget_a_batch(clock()):
+        pass
+
+
+STEPS: dict[str, tuple[int, Step]] = {  # seconds between two runs
+    "messages": (5, messages),
+    "tidying": (60, tidying),
+    "erasure": (3600, erasure),
+}
+
+
+def run_step(app: Flask, name: str) -> None:
+    """Runs one step in a context of its own, and writes down that it ended. Commits."""
+    settings, clock = app.extensions["balie"]["settings"], app.extensions["balie"]["clock"]
+    with app.app_context():
+        try:
+            STEPS[name][1](settings, clock)
+        finally:
+            db.session.rollback()
+        begin_write()
+        beat(name, clock())
+        db.session.commit()
+
+
+def scheduler(app: Flask) -> BlockingScheduler:
+    """Interval ticks in memory; a late one runs once, and never two of the same at a time."""
+    made = BlockingScheduler(
+        timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    )
+    for name, (seconds, _step) in STEPS.items():
+        made.add_job(
+            partial(run_step, app, name), "interval", seconds=seconds, id=name, next_run_time=datetime.now(made.timezone)
+        )
+    return made
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    made = scheduler(create_app())
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        made.shutdown(wait=False)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    made.start()
+
+
+def _forget_a_batch(now: datetime) -> int:
+    begin_write()
+    count = forget_due(now)
+    db.session.commit()
+    return count
+
+
+if __name__ == "__main__":
+    main()
