@@ -1,9 +1,39 @@
 """The edge: parse, call one operation, commit, answer."""
 
+from __future__ import annotations
+
 from flask import Flask
+from sqlalchemy.exc import OperationalError
+from werkzeug.middleware.proxy_fix import ProxyFix
+from whitenoise import WhiteNoise
 
 from booking.config import Settings
+from booking.web import language, pages, security
+from booking.web.citizen import citizen
+from booking.web.feeds import feeds, from_memory
+from booking.web.front import front
+from booking.web.guards import everyone, register, signed_in_staff, stand_guard
+from booking.web.staff import door, staff
+from booking.web.towns import TownMiddleware, load_town
+
+YEAR = 365 * 24 * 3600
 
 
 def install(app: Flask, settings: Settings) -> None:
-    pass
+    """Puts the web onto the application: in front the static files, then the municipality, then the routes."""
+    security.install(app, settings)
+    app.before_request(load_town)
+    app.before_request(stand_guard)
+    language.install(app)
+    pages.install(app)
+    register(app, front, everyone("the way in, and health in numbers only"))
+    register(app, citizen, everyone("citizens book without an account; what is theirs is behind a secret link"), "/<lang>")
+    register(app, feeds, everyone("calendar programs bring a secret token in the address"))
+    register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
+    register(app, staff, signed_in_staff(), "/staff")
+    app.register_error_handler(OperationalError, from_memory)
+    wsgi = TownMiddleware(app.wsgi_app, settings.hosts)
+    if settings.proxies:
+        n = settings.proxies
+        wsgi = ProxyFix(wsgi, x_for=n, x_proto=n, x_host=n)  # type: ignore[assignment]
+    app.wsgi_app = WhiteNoise(wsgi, root=str(pages.STATIC), prefix="static/", max_age=YEAR)  # type: ignore[method-assign]

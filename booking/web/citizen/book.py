@@ -1,0 +1,165 @@
+"""From a chosen time to a booking: hold it, ask for a name, confirm."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import abort, current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from booking import links
+from booking.appointments.booking import Citizen, book
+from booking.appointments.holds import extend, hold
+from booking.appointments.models import Booking, Channel, Hold
+from booking.appointments.occupancy import SlotTaken
+from booking.appointments.offers import Demand, Nearby, nearest, offer, office_lines
+from booking.db import db
+from booking.slots.clock import moment_of
+from booking.staff.audit import citizen_of
+from booking.townhall import directory
+from booking.townhall.models import Office
+from booking.web.citizen import citizen
+from booking.web.citizen.find import service_page
+from booking.web.forms import DetailsForm
+from booking.web.language import language
+from booking.web.pages import now
+from booking.web.towns import town
+
+NEAREST = 6
+
+
+@citizen.post("/hold")
+def take() -> ResponseReturnValue:
+    """Holds the chosen slot ("<office>.<tick>") and goes on to the form."""
+    demand, office, start = chosen_demand(), *chosen_slot()
+    try:
+        held = hold(office, demand, start, now(), instead_of=_last_hold())
+    except SlotTaken:
+        return taken_page(demand, start)
+    token = hold_token(held)
+    db.session.commit()
+    session["hold"] = token
+    return redirect(url_for("citizen.details", token=token), 303)
+
+
+@citizen.get("/hold/<token>")
+def details(token: str) -> ResponseReturnValue:
+    held = held_by(token)
+    if held.booking_id is not None:
+        return redirect(own_address(db.session.get_one(Booking, held.booking_id)))
+    return _details_page(held, DetailsForm(data=session.get("typed")))
+
+
+@citizen.post("/hold/<token>")
+def confirm(token: str) -> ResponseReturnValue:
+    """Turns the hold into a booking. A second click finds the booking that the first one made."""
+    held, form = held_by(token), DetailsForm()
+    if held.booking_id is None and not form.validate():
+        return _details_page(held, form), 422
+    session["typed"] = form.typed
+    person = Citizen(form.name.data or "", language(), form.email.data, form.phone.data)
+    demand, start = Demand(held.service, held.people), held.starts_at
+    try:
+        booking = book(held, person, Channel.WEB, citizen_of(town().id), now())
+    except SlotTaken:
+        return taken_page(demand, start)
+    address = own_address(booking, booked=1)
+    db.session.commit()
+    session.pop("typed", None)
+    session.pop("hold", None)
+    return redirect(address, 303)
+
+
+@citizen.post("/hold/<token>/extend")
+def more_time(token: str) -> ResponseReturnValue:
+    """The citizen needs longer; what was typed so far is kept."""
+    held = held_by(token)
+    session["typed"] = DetailsForm().typed
+    demand, start = Demand(held.service, held.people), held.starts_at
+    if held.booking_id is None:
+        try:
+            extend(held, now())
+        except SlotTaken:
+            return taken_page(demand, start)
+        db.session.commit()
+    return redirect(url_for("citizen.details", token=token), 303)
+
+
+def taken_page(demand: Demand, start: datetime) -> tuple[str, int]:
+    """409: somebody was faster. Nothing typed is lost, and the nearest free times are on the page."""
+    service_id, people = demand.service.id, demand.people
+    db.session.rollback()
+    fresh = Demand(db.session.get_one(type(demand.service), service_id), people)
+    return service_page(fresh, taken=start, nearest=nearby(fresh, start)), 409
+
+
+def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
+    """The free times nearest to `start`, over all offices, earliest first."""
+    offices = {office.id: office for office in directory.offices_for(town(), demand.service)}
+    offers = [offer(office, demand, now(), office_lines(office, now())) for office in offices.values()]
+    found: list[Nearby] = nearest(offers, start, NEAREST)
+    return [(offices[office_id], at) for at, office_id in found]
+
+
+def chosen_demand() -> Demand:
+    """The service and people that the form names; 404 if there is no such service."""
+    service = directory.service_with(town(), request.form.get("service", "")) or abort(404)
+    people = request.form.get("people", "1")
+    if not (people.isascii() and people.isdigit() and 1 <= int(people) <= service.max_people):
+        abort(400)
+    return Demand(service, int(people))
+
+
+def chosen_slot() -> tuple[Office, datetime]:
+    """The office and start behind the button that was pressed; 404 if they are not ours."""
+    office_id, _, tick = request.form.get("slot", "").partition(".")
+    if not (_is_number(office_id) and _is_number(tick)):
+        abort(400)
+    office = next((office for office in town().offices if office.id == int(office_id)), None) or abort(404)
+    return office, moment_of(int(tick))
+
+
+def hold_token(held: Hold) -> str:
+    return links.token(current_app.extensions["balie"]["settings"].keys, "hold", held.id, 0)
+
+
+def held_by(token: str) -> Hold:
+    """The hold behind a token; 404 for tokens we never gave, and for holds swept away long after their end."""
+    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
+    held = db.session.get(Hold, claim.id) if claim else None
+    if held is None or held.counter.desk.office.municipality_id != town().id:
+        abort(404)
+    return held
+
+
+def own_address(booking: Booking, **args: int) -> str:
+    """The address of the booking's own page, for this browser."""
+    keys = current_app.extensions["balie"]["settings"].keys
+    token = links.token(keys, "booking", booking.id, booking.generation)
+    return url_for("citizen.own", token=token, lang=language(), **args)
+
+
+def _last_hold() -> Hold | None:
+    """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
+    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", session.get("hold", ""))
+    return db.session.get(Hold, claim.id) if claim else None
+
+
+def _details_page(held: Hold, form: DetailsForm) -> str:
+    demand = Demand(held.service, held.people)
+    return render_template(
+        "citizen/details.html",
+        form=form,
+        held=held,
+        demand=demand,
+        text=held.service.text(language()),
+        office=held.counter.desk.office,
+        has_ended=held.expires_at <= now(),
+        token=hold_token(held),
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 9
+
+

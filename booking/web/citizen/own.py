@@ -1,0 +1,183 @@
+"""A booking's own page behind its secret link: see it, move it, cancel it, put it into a calendar."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import abort, current_app, make_response, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from booking import links
+from booking.appointments.booking import TooLate, cancel, demand_of, is_changeable, move, without
+from booking.appointments.models import Appointment, Booking
+from booking.appointments.occupancy import SlotTaken
+from booking.appointments.offers import offer, office_lines
+from booking.appointments.references import booking_with
+from booking.calendars.entry import citizen_calendar
+from booking.db import db
+from booking.privacy.forget import forgotten_on
+from booking.staff.accounts import TRIES_PER_ACCOUNT, TRIES_PER_ADDRESS, Throttled, check_tries, record_failure
+from booking.staff.audit import citizen_of
+from booking.townhall import directory
+from booking.web.citizen import citizen
+from booking.web.citizen.book import chosen_slot, nearby, own_address
+from booking.web.citizen.find import free_times
+from booking.web.forms import FindForm
+from booking.web.language import language
+from booking.web.pages import failure, now
+from booking.web.towns import town
+
+
+@citizen.get("/b/<token>")
+def own(token: str) -> ResponseReturnValue:
+    """When, where, what to bring, and what can still be changed."""
+    booking = booking_of(token)
+    return render_template(
+        "citizen/own.html",
+        booking=booking,
+        token=token,
+        code=links.code(_keys()[0], booking.id, booking.generation),
+        appointments=booking.appointments,
+        is_changeable=is_changeable,
+        erased_on=forgotten_on(booking, town()),
+        is_new="booked" in request.args,
+        did=request.args.get("did"),
+    )
+
+
+@citizen.get("/b/<token>/appointment.ics")
+def calendar(token: str) -> ResponseReturnValue:
+    """The booking's appointments as a calendar file (RFC 5545)."""
+    booking = booking_of(token)
+    answer = make_response(citizen_calendar(booking.appointments, language(), None))
+    answer.headers["Content-Type"] = "text/calendar; charset=utf-8"
+    answer.headers["Content-Disposition"] = 'attachment; filename="appointment.ics"'
+    return answer
+
+
+@citizen.get("/b/<token>/<int:id>/move")
+def choose_move(token: str, id: int) -> ResponseReturnValue:
+    """The times to which the appointment can be moved."""
+    return _move_page(token, changeable(token, id))
+
+
+@citizen.post("/b/<token>/<int:id>/move")
+def do_move(token: str, id: int) -> ResponseReturnValue:
+    appointment = changeable(token, id)
+    office, start = chosen_slot()
+    try:
+        move(appointment, office, start, citizen_of(town().id), now())
+    except SlotTaken:
+        db.session.rollback()
+        appointment = changeable(token, id)
+        return _move_page(token, appointment, taken=start), 409
+    except TooLate:
+        return too_late_page()
+    db.session.commit()
+    return redirect(url_for("citizen.own", token=token, did="moved"), 303)
+
+
+@citizen.get("/b/<token>/<int:id>/cancel")
+def ask_cancel(token: str, id: int) -> ResponseReturnValue:
+    """What is given up, and one button."""
+    appointment = changeable(token, id)
+    return render_template("citizen/cancel.html", appointment=appointment, token=token)
+
+
+@citizen.post("/b/<token>/<int:id>/cancel")
+def do_cancel(token: str, id: int) -> ResponseReturnValue:
+    try:
+        cancel(_appointment(token, id), citizen_of(town().id), now())
+    except TooLate:
+        return too_late_page()
+    db.session.commit()
+    return redirect(url_for("citizen.own", token=token, did="cancelled"), 303)
+
+
+@citizen.get("/find")
+def ask_find() -> ResponseReturnValue:
+    """Open a booking with its reference and its four digits."""
+    return _find_page(FindForm())
+
+
+@citizen.post("/find")
+def do_find() -> ResponseReturnValue:
+    form = FindForm()
+    if not form.validate():
+        return _find_page(form), 422
+    limits = _limits(form.reference.data)
+    try:
+        check_tries(limits, now())
+    except Throttled as error:
+        return _find_page(form, error.until), 429
+    booking = booking_with(town().id, form.reference.data)
+    if booking is None or not links.is_code(_keys(), form.code.data, booking.id, booking.generation):
+        record_failure(limits, now())
+        db.session.commit()
+        form.form_errors.append(_("No appointment has this reference with these four digits. Check both."))
+        return _find_page(form), 422
+    return redirect(own_address(booking), 303)
+
+
+def booking_of(token: str) -> Booking:
+    """The booking behind a secret link; 410 for a link that was revoked, 404 for any other."""
+    claim = links.claim(_keys(), "booking", token)
+    booking = db.session.get(Booking, claim.id) if claim else None
+    if claim is None or booking is None or booking.municipality_id != town().id:
+        abort(404)
+    if booking.generation != claim.generation:
+        abort(404 if booking.forgotten_at else 410)
+    return booking
+
+
+def changeable(token: str, id: int) -> Appointment:
+    """The appointment, if it may still be changed; else the page that says why not is the answer."""
+    appointment = _appointment(token, id)
+    if not is_changeable(appointment, now()):
+        abort(make_response(too_late_page()))
+    return appointment
+
+
+def too_late_page() -> tuple[str, int]:
+    text = _("It has begun, is over, or was cancelled already. Call us if something is not right.")
+    return failure(409, _("This appointment can no longer be changed"), text)
+
+
+def _find_page(form: FindForm, wait_until: datetime | None = None) -> str:
+    return render_template("citizen/find.html", form=form, wait_until=wait_until)
+
+
+def _appointment(token: str, id: int) -> Appointment:
+    found = next((one for one in booking_of(token).appointments if one.id == id), None)
+    return found or abort(404)
+
+
+def _move_page(token: str, appointment: Appointment, taken: datetime | None = None) -> str:
+    demand = demand_of(appointment)
+    offices = directory.offices_for(town(), demand.service)
+    lines = [without(office_lines(office, now()), appointment) for office in offices]
+    offers = [offer(office, demand, now(), line) for office, line in zip(offices, lines, strict=True)]
+    here = appointment.counter.desk.office_id
+    offers = [one.but_for(appointment.starts_at) if one.office_id == here else one for one in offers]
+    return render_template(
+        "citizen/move.html",
+        appointment=appointment,
+        token=token,
+        times=free_times(offices, offers),
+        taken=taken,
+        nearest=nearby(demand, taken) if taken else [],
+    )
+
+
+def _limits(reference: str) -> dict[str, int]:
+    """What a try is counted against: the reference, and the address it comes from."""
+    key = _keys()[0]
+    about = links.pseudonym(key, "reference", f"{town().id}:{reference.upper()}")
+    where = links.pseudonym(key, "address", request.remote_addr or "")
+    return {about: TRIES_PER_ACCOUNT, where: TRIES_PER_ADDRESS}
+
+
+def _keys() -> links.Keys:
+    keys: links.Keys = current_app.extensions["balie"]["settings"].keys
+    return keys

@@ -1,0 +1,100 @@
+"""The forms of citizens and staff, and what makes their answers valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, PasswordField, RadioField, SelectChoice, StringField, ValidationError
+from wtforms.validators import DataRequired, Length
+
+from booking.web.towns import town
+
+BY_EMAIL, BY_SMS = {"email", "both"}, {"sms", "both"}
+
+
+def _stripped(text: str | None) -> str | None:
+    return " ".join(text.split()) if text else text
+
+
+class DetailsForm(FlaskForm):  # type: ignore[misc]
+    """Who comes, and how they may be reached, if at all."""
+
+    name = StringField(
+        _l("Your name"),
+        filters=[_stripped],
+        validators=[
+            DataRequired(_l("Enter your name, so that we can call you.")),
+            Length(max=120, message=_l("Shorten your name to 120 characters.")),
+        ],
+    )
+    reach = RadioField(
+        _l("How may we reach you?"),
+        choices=[
+            SelectChoice("email", _l("By e-mail")),
+            SelectChoice("sms", _l("By text message")),
+            SelectChoice("both", _l("By e-mail and text message")),
+            SelectChoice("none", _l("Not at all: I write the reference down")),
+        ],
+        default="email",
+        validators=[DataRequired(_l("Choose how we may reach you."))],
+    )
+    email = StringField(_l("E-mail address"), filters=[_stripped])
+    phone = StringField(_l("Mobile phone number"), filters=[_stripped])
+
+    def validate_email(self, field: Field) -> None:
+        if self.reach.data not in BY_EMAIL:
+            field.data = None
+            return
+        if not field.data:
+            raise ValidationError(_l("Enter your e-mail address, or choose another way to reach you."))
+        try:
+            field.data = validate_email(field.data, check_deliverability=False, allow_smtputf8=False).normalized
+        except EmailNotValidError as error:
+            raise ValidationError(_l("Enter an e-mail address like name@example.org.")) from error
+
+    def validate_phone(self, field: Field) -> None:
+        if self.reach.data not in BY_SMS:
+            field.data = None
+            return
+        if not field.data:
+            raise ValidationError(_l("Enter your mobile phone number, or choose another way to reach you."))
+        number = e164(field.data)
+        if number is None:
+            raise ValidationError(_l("Enter a phone number like 0470 12 34 56 or +32 470 12 34 56."))
+        field.data = number
+
+    @property
+    def typed(self) -> dict[str, Any]:
+        """What was typed, to be kept while another time is chosen."""
+        return {name: self[name].data for name in ("name", "reach", "email", "phone")}
+
+
+class FindForm(FlaskForm):  # type: ignore[misc]
+    """The reference of a booking and its four digits."""
+
+    reference = StringField(
+        _l("Reference"), validators=[DataRequired(_l("Enter the reference, seven letters and digits."))]
+    )
+    code = StringField(
+        _l("Code of four digits"), filters=[_stripped], validators=[DataRequired(_l("Enter the four digits."))]
+    )
+
+
+class SignInForm(FlaskForm):  # type: ignore[misc]
+    email = StringField(_l("E-mail address"), validators=[DataRequired(_l("Enter your e-mail address."))])
+    password = PasswordField(_l("Password"), validators=[DataRequired(_l("Enter your password."))])
+
+
+def e164(typed: str) -> str | None:
+    """The number in international form, read as people of the municipality's country write it; None if it is none."""
+    try:
+        number = phonenumbers.parse(typed, town().country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

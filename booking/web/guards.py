@@ -1,0 +1,74 @@
+"""Guards: every blueprint is registered with the one that stands at its door; there is no door without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask, abort, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from booking.staff.accounts import may
+from booking.staff.models import Role, Staff
+from booking.web.towns import town
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Who may pass, in words, and the check before each request; what the check returns is the answer instead."""
+
+    words: str
+    check: Callable[[], ResponseReturnValue | None]
+
+
+def everyone(because: str) -> Guard:
+    """A public blueprint; the reason is said."""
+    return Guard(f"everyone: {because}", lambda: None)
+
+
+def signed_in_staff() -> Guard:
+    return Guard("staff of this municipality who are signed in", _check_staff)
+
+
+def register(app: Flask, blueprint: Blueprint, guard: Guard, url_prefix: str | None = None) -> None:
+    """Registers the blueprint behind its guard."""
+    app.extensions["balie"].setdefault("guards", {})[blueprint.name] = guard
+    app.register_blueprint(blueprint, url_prefix=url_prefix)
+
+
+def stand_guard() -> ResponseReturnValue | None:
+    """Before each request: asks the guard of the blueprint; a route without one does not exist."""
+    if request.endpoint is None:
+        return None
+    guard = current_app.extensions["balie"]["guards"].get(request.blueprint)
+    if guard is None:
+        abort(404)
+    answer: ResponseReturnValue | None = guard.check()
+    return answer
+
+
+def current_staff() -> Staff:
+    """Who is signed in; 404 for anybody else, though the guard should have kept them out."""
+    staff = current_user._get_current_object() if current_user.is_authenticated else None
+    if staff is None or staff.row.municipality_id != town().id:
+        abort(404)
+    row: Staff = staff.row
+    return row
+
+
+def require(role: Role, desk_id: int | None) -> Staff:
+    """The signed-in member of staff, if they have the role at the desk (None: at all desks); else 404."""
+    staff = current_staff()
+    if not may(staff, role, desk_id):
+        abort(404)
+    return staff
+
+
+def _check_staff() -> ResponseReturnValue | None:
+    town()
+    if current_user.is_authenticated and current_user.row.municipality_id == town().id:
+        return None
+    if request.method != "GET":
+        abort(403)
+    return redirect(url_for("door.sign_in", next=request.full_path.rstrip("?")))

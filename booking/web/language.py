@@ -1,0 +1,70 @@
+"""The language of a page: in the address for citizens, of the account for staff."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask, abort, g, request
+from flask_babel import Babel
+from flask_login import current_user
+
+from booking.config import LANGUAGES, ROOT
+from booking.spoken import locale_of
+from booking.townhall.models import Municipality
+from booking.web.towns import town
+
+
+def install(app: Flask) -> None:
+    folder = str(ROOT / "booking" / "translations")
+    Babel(app, locale_selector=lambda: locale_of(language()), default_translation_directories=folder)
+
+
+def language() -> str:
+    """The language of this request."""
+    if "language" not in g:
+        g.language = _chosen(g.get("town"))
+    found: str = g.language
+    return found
+
+
+def pull_language(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Takes the language out of the address; one that the municipality has not switched on is not found."""
+    g.language_in_path = (values or {}).pop("lang", None)
+
+
+def check_language() -> None:
+    """Before each citizen's request."""
+    if g.language_in_path not in town().languages:
+        g.language = town().language
+        abort(404)
+    g.language = g.language_in_path
+
+
+def put_language(_endpoint: str, values: dict[str, Any]) -> None:
+    """Links stay in the language of the page."""
+    values.setdefault("lang", language())
+
+
+def preferred(municipality: Municipality) -> str:
+    """The language the browser asks for, if the municipality has it, else the municipality's own."""
+    return _asked_for(municipality.languages) or municipality.language
+
+
+def _chosen(municipality: Municipality | None) -> str:
+    """For pages without a language in their route: of the account, of the address as typed, of the browser."""
+    if municipality is None:
+        return _asked_for(LANGUAGES) or "en"
+    typed = request.path.split("/")[1]
+    if typed in municipality.languages:
+        return typed
+    if current_user and current_user.is_authenticated:
+        chosen: str = current_user.row.language
+        return chosen
+    return preferred(municipality)
+
+
+def _asked_for(languages: Sequence[str]) -> str | None:
+    """The first of the languages in the order of the browser's wishes; "fr-BE" asks for "fr"."""
+    wishes = (wish.partition("-")[0].lower() for wish in request.accept_languages.values())
+    return next((wish for wish in wishes if wish in languages), None)

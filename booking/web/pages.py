@@ -1,0 +1,136 @@
+"""What templates may call: days and times in the page's language, addresses of files, and the pages for errors."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Flask, current_app, g, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from jinja2 import StrictUndefined
+from werkzeug.exceptions import HTTPException
+
+from booking import spoken
+from booking.appointments.references import grouped
+from booking.appointments.visits import state_of
+from booking.config import ROOT
+from booking.db import db
+from booking.slots.clock import tick_of
+from booking.staff.accounts import may
+from booking.staff.models import Role
+from booking.web.language import language
+from booking.web.towns import town
+
+STATIC = ROOT / "static"
+
+
+def install(app: Flask) -> None:
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.undefined = StrictUndefined  # a word that a page lacks is an error, not a gap
+    app.jinja_env.filters.update(
+        day=lambda on: spoken.day(on, language(), today()),
+        short_day=lambda on: spoken.short_day(on, language()),
+        tick=tick_of,
+        clock=lambda at: spoken.clock_time(at, town().zone, language()),
+        moment=lambda at: spoken.moment(at, town().zone, language(), today()),
+        local_day=lambda at: spoken.day(at.astimezone(ZoneInfo(town().zone)).date(), language(), today()),
+        wall_clock=spoken.wall_clock,
+        weekday=lambda number: spoken.weekday(number, language()),
+        euros=_euros,
+        phone=spoken.phone,
+        grouped=grouped,
+        language_name=spoken.language_name,
+    )
+    app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
+    app.jinja_env.globals.update(sees_outbox=_sees_outbox)
+    app.context_processor(lambda: {"town": g.get("town"), "language": language(), "now": now()})
+    app.register_error_handler(CSRFError, _forged)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(500, _broken)
+
+
+def now() -> datetime:
+    """The time of this request: one moment, however long it takes."""
+    if "now" not in g:
+        g.now = current_app.extensions["balie"]["clock"]()
+    found: datetime = g.now
+    return found
+
+
+def today() -> date:
+    """The local date of the municipality."""
+    return now().astimezone(ZoneInfo(town().zone)).date()
+
+
+def asset(name: str) -> str:
+    """The address of a static file; it changes with its content, so that browsers may keep it for ever."""
+    return f"/static/{name}?v={_fingerprint(name)}"
+
+
+def look() -> str:
+    """The token file that makes the pages the municipality's own."""
+    own = f"look/{g.town.slug}.css" if g.get("town") else ""
+    return asset(own if own and (STATIC / own).is_file() else "look/balie.css")
+
+
+def other_languages() -> list[tuple[str, str]]:
+    """The other languages of the municipality, each with the address of this page in it."""
+    args = {**(request.view_args or {}), **request.args.to_dict()}
+    endpoint = request.endpoint if request.endpoint and request.routing_exception is None else None
+    if endpoint is None or not g.get("language_in_path"):
+        endpoint, args = "citizen.home", {}
+    return [(one, url_for(endpoint, **{**args, "lang": one})) for one in town().languages if one != language()]
+
+
+def failure(status: int, title: str, text: str) -> tuple[str, int]:
+    """A page that says what went wrong and what to do."""
+    return render_template("error.html", title=title, text=text), status
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _sees_outbox() -> bool:
+    return current_user.is_authenticated and may(current_user.row, Role.LEAD, None)
+
+
+def _euros(amount: Decimal | None) -> str:
+    return "" if amount is None else spoken.euros(amount, language())
+
+
+def _forged(_error: CSRFError) -> ResponseReturnValue:
+    text = _("This form was open for too long or was sent from elsewhere. Go back, reload the page and send it again.")
+    return failure(400, _("This form is no longer valid"), text)
+
+
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    db.session.rollback()
+    if error.response is not None:
+        return error.response
+    words: dict[int | None, tuple[str, str]] = {
+        403: (_("You may not do this"), _("Sign in first, or ask a colleague who may.")),
+        404: (
+            _("This page does not exist"),
+            _("Check the address. A link to an appointment stops working when its data have been erased."),
+        ),
+        405: (_("This does not work from here"), _("Go back and use the buttons on the page.")),
+        410: (_("This address is no longer valid"), _("Somebody revoked it. Ask for the new one.")),
+        413: (_("That was too much text"), _("Go back and send less.")),
+    }
+    title, text = words.get(error.code, (_("That did not work"), _("Go back and try again.")))
+    return failure(error.code or 500, title, text)
+
+
+def _broken(_error: Any) -> ResponseReturnValue:
+    db.session.rollback()
+    text = _("It is our fault. Nothing you did was lost or done by half. Try again in a minute, or call us.")
+    return failure(500, _("Something broke"), text)

@@ -1,0 +1,8 @@
+"""The staff's front door: signing in is public (`door`), all else is behind the guard (`staff`)."""
+
+from flask import Blueprint
+
+door = Blueprint("door", __name__)
+staff = Blueprint("staff", __name__)
+
+from booking.web.staff import agenda, feeds, outbox, sign_in  # noqa: E402, F401  (their routes)

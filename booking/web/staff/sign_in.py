@@ -1,0 +1,86 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from flask import current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_login import login_user, logout_user
+
+from booking import links
+from booking.db import db
+from booking.staff.accounts import (
+    TRIES_PER_ACCOUNT,
+    TRIES_PER_ADDRESS,
+    Throttled,
+    check_tries,
+    record_failure,
+    signed_in,
+)
+from booking.staff.audit import member, record
+from booking.web.forms import SignInForm
+from booking.web.pages import now
+from booking.web.security import SignedIn
+from booking.web.staff import door
+from booking.web.towns import town
+
+
+@door.get("/sign-in")
+def sign_in() -> ResponseReturnValue:
+    town()
+    return _page(SignInForm())
+
+
+@door.post("/sign-in")
+def do_sign_in() -> ResponseReturnValue:
+    """Checks the password; slows down who guesses, by account and by address, whether the account exists or not."""
+    town()
+    form = SignInForm()
+    if not form.validate():
+        return _page(form), 422
+    limits = _limits(form.email.data)
+    try:
+        check_tries(limits, now())
+    except Throttled as error:
+        return _page(form, error.until), 429
+    account = signed_in(town().id, form.email.data, form.password.data)
+    if account is None:
+        record_failure(limits, now())
+        db.session.commit()
+        form.form_errors.append(_("The e-mail address or the password is not right."))
+        return _page(form), 422
+    session.clear()
+    login_user(SignedIn(account))
+    session.permanent = True
+    record(member(account), "sign_in", ("staff", account.id), now())
+    db.session.commit()
+    return redirect(_inside(request.args.get("next")), 303)
+
+
+@door.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    logout_user()
+    session.clear()
+    return redirect(url_for("door.sign_in"), 303)
+
+
+def _page(form: SignInForm, wait_until: datetime | None = None) -> str:
+    return render_template("staff/sign_in.html", form=form, wait_until=wait_until)
+
+
+def _inside(wanted: str | None) -> str:
+    """Where to go next: only to a staff page of this municipality, never to another site."""
+    parts = urlsplit(wanted or "")
+    if wanted and not parts.netloc and not parts.scheme and parts.path.startswith("/staff/"):
+        return f"{request.script_root}{wanted}"
+    return url_for("staff.start")
+
+
+def _limits(email: str) -> dict[str, int]:
+    key = current_app.extensions["balie"]["settings"].keys[0]
+    account = links.pseudonym(key, "account", f"{town().id}:{email.strip().lower()}")
+    where = links.pseudonym(key, "address", request.remote_addr or "")
+    return {account: TRIES_PER_ACCOUNT, where: TRIES_PER_ADDRESS}

@@ -1,0 +1,214 @@
+"""The staff's pages: signing in, the agenda, the steps of a visit, feeds and the outbox."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, func, select
+
+from booking.appointments.booking import Citizen, book
+from booking.appointments.holds import hold
+from booking.appointments.models import Appointment, Channel, Visit
+from booking.appointments.offers import Demand
+from booking.calendars.models import Feed
+from booking.db import begin_write, db
+from booking.links import own_path, token
+from booking.staff.audit import citizen_of
+from booking.staff.models import AuditLine, Role, Staff
+from booking.townhall.models import Office, Service
+from tests.conftest import KEYS, Clock
+from tests.factories import PASSWORD, Town, make_staff
+from tests.pages import Visitor
+
+pytestmark = pytest.mark.counter
+
+TEN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+TODAY = "/testdorp/staff/agenda/"
+
+
+@pytest.fixture
+def people(app: Flask, town: Town) -> None:
+    """Alice is clerk at the desk, Bob leads it, Ann administers the town."""
+    with app.app_context():
+        make_staff(town.municipality_id, "alice@testdorp.example.org", Role.CLERK, town.desk_id)
+        make_staff(town.municipality_id, "bob@testdorp.example.org", Role.LEAD, town.desk_id)
+        make_staff(town.municipality_id, "ann@testdorp.example.org", Role.ADMINISTRATOR)
+        for staff in db.session.scalars(select(Staff)):
+            staff.language = "en"
+        db.session.add(
+            Feed(municipality_id=town.municipality_id, desk_id=town.desk_id, name="Civil", made_at=TEN)
+        )
+        db.session.commit()
+
+
+def signed_in(app: Flask, who: str) -> Visitor:
+    visitor = Visitor(app)
+    assert visitor.sign_in("testdorp", f"{who}@testdorp.example.org", PASSWORD).status == 303
+    return visitor
+
+
+def appointment(app: Flask, town: Town, name: str = "Zoë Janssens", start: datetime = TEN) -> int:
+    with app.app_context():
+        begin_write()
+        now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+        office, service = db.session.get_one(Office, town.office_id), db.session.get_one(Service, town.passport_id)
+        kept = hold(office, Demand(service, 2), start, now)
+        made = book(kept, Citizen(name, "nl", "z@example.org"), Channel.WEB, citizen_of(town.municipality_id), now)
+        db.session.commit()
+        return made.appointments[0].id
+
+
+def test_signing_in_leads_to_the_agenda_of_ones_desk(app: Flask, town: Town, people: None) -> None:
+    visitor = Visitor(app)
+    start = visitor.get("/testdorp/staff/")
+    assert "/staff/sign-in" in start.location
+
+    page = visitor.sign_in("testdorp", "ALICE@testdorp.example.org", PASSWORD)
+
+    assert "Civil registry, Town hall" in visitor.follow(visitor.follow(page)).text
+
+
+def test_a_wrong_password_says_nothing_about_the_account(app: Flask, town: Town, people: None) -> None:
+    known = Visitor(app).sign_in("testdorp", "alice@testdorp.example.org", "wrong")
+    unknown = Visitor(app).sign_in("testdorp", "nobody@testdorp.example.org", "wrong")
+
+    assert known.status == unknown.status == 422
+    assert "is not right" in known.text and "is not right" in unknown.text
+
+
+def test_guessing_a_password_is_slowed_down(app: Flask, town: Town, people: None, clock: Clock) -> None:
+    visitor = Visitor(app)
+    for _ in range(5):
+        visitor.sign_in("testdorp", "alice@testdorp.example.org", "wrong")
+
+    assert visitor.sign_in("testdorp", "alice@testdorp.example.org", PASSWORD).status == 429
+    clock.advance(minutes=16)
+    assert visitor.sign_in("testdorp", "alice@testdorp.example.org", PASSWORD).status == 303
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example/staff/", "/other/staff/", "/staff\\@evil"])
+def test_signing_in_never_leads_elsewhere(app: Flask, town: Town, people: None, wanted: str) -> None:
+    visitor = Visitor(app)
+    form = next(one for one in visitor.get("/testdorp/staff/sign-in").forms if "email" in one.values)
+
+    page = visitor.post(
+        f"/testdorp/staff/sign-in?next={wanted}",
+        {**form.values, "email": "alice@testdorp.example.org", "password": PASSWORD},
+    )
+
+    assert page.location == "/testdorp/staff/"
+
+
+def test_the_agenda_shows_the_day(app: Flask, town: Town, people: None) -> None:
+    appointment(app, town)
+
+    page = signed_in(app, "alice").get(f"{TODAY}{town.desk_id}/2026-11-23")
+
+    assert "Counter 1" in page.text and "Counter 2" in page.text
+    assert "10:00 Zoë Janssens" in page.text
+    assert "Passport (en) (2)" in page.text
+
+
+def test_a_day_without_hours_says_so(app: Flask, town: Town, people: None) -> None:
+    page = signed_in(app, "alice").get(f"{TODAY}{town.desk_id}/2026-11-22")
+
+    assert "The desk is closed on this day" in page.text
+
+
+def test_the_agenda_asks_a_fixed_number_of_questions(app: Flask, town: Town, people: None) -> None:
+    visitor = signed_in(app, "alice")
+
+    def statements() -> int:
+        counted: list[str] = []
+        with app.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", lambda *given: counted.append(given[2]))
+        assert visitor.get(f"{TODAY}{town.desk_id}/2026-11-24").status == 200
+        return len(counted)
+
+    appointment(app, town, start=datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
+    few = statements()
+    for hour in (10, 12, 13, 14):
+        appointment(app, town, start=datetime(2026, 11, 24, hour, 0, tzinfo=UTC))
+    assert statements() == few <= 25
+
+
+def test_the_steps_of_a_visit(app: Flask, town: Town, people: None, clock: Clock) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+
+    for step, state in (("arrive", "arrived"), ("serve", "served"), ("undo", "arrived"), ("undo", "expected")):
+        form = visitor.get(f"{TODAY}{town.desk_id}/2026-11-23?open={id}").forms[-1]
+        page = visitor.follow(visitor.post(f"/testdorp/staff/appointment/{id}/{step}", form.values))
+        assert state in page.text.split("Zoë Janssens", 1)[1]
+
+    with app.app_context():
+        actions = db.session.scalars(select(AuditLine.action).where(AuditLine.actor == "staff")).all()
+        assert set(actions) == {"sign_in", "arrive", "serve", "undo"}
+
+
+def test_two_clerks_cannot_both_mark_the_same_visit(app: Flask, town: Town, people: None) -> None:
+    id = appointment(app, town)
+    first, second = signed_in(app, "alice"), signed_in(app, "bob")
+    forms = [one.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1] for one in (first, second)]
+
+    answers = [
+        one.post(f"/testdorp/staff/appointment/{id}/arrive", form.values)
+        for one, form in zip((first, second), forms, strict=True)
+    ]
+
+    assert [answer.status for answer in answers] == [303, 409]
+    assert "has arrived already" in answers[1].text
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Visit)) == 1
+
+
+def test_nobody_is_missed_before_the_time(app: Flask, town: Town, people: None, clock: Clock) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+    form = visitor.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1]
+
+    assert visitor.post(f"/testdorp/staff/appointment/{id}/miss", form.values).status == 409
+    clock.now = datetime(2026, 11, 23, 9, 15, tzinfo=UTC)
+    assert visitor.post(f"/testdorp/staff/appointment/{id}/miss", form.values).status == 303
+
+
+def test_the_citizen_sees_that_they_are_registered(app: Flask, town: Town, people: None) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+    form = visitor.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1]
+    visitor.post(f"/testdorp/staff/appointment/{id}/arrive", form.values)
+
+    with app.app_context():
+        booking_id = db.session.get_one(Appointment, id).booking_id
+    address = f"/testdorp{own_path('en', token(KEYS, 'booking', booking_id, 1))}"
+    assert "You are registered" in Visitor(app).get(address).text
+
+
+def test_a_clerk_sees_feeds_but_only_a_lead_replaces_them(app: Flask, town: Town, people: None) -> None:
+    alice, bob = signed_in(app, "alice"), signed_in(app, "bob")
+    page = alice.get("/testdorp/staff/feeds")
+    address = next(one for one in page.response.text.split('"') if ".ics" in one)
+    path = address.split("localhost", 1)[1]
+    assert alice.get(path).status == 200
+
+    with app.app_context():
+        id = db.session.scalars(select(Feed.id)).one()
+    replace = f"/testdorp/staff/feeds/{id}/replace"
+    assert alice.post(replace, page.forms[0].values).status == 404
+    assert bob.post(replace, bob.get("/testdorp/staff/feeds").forms[0].values).status == 303
+
+    assert Visitor(app).get(path).status == 410
+    assert Visitor(app).get(path.replace(".ics", "x.ics")).status == 404
+
+
+def test_an_account_that_was_ended_is_out_at_once(app: Flask, town: Town, people: None) -> None:
+    visitor = signed_in(app, "alice")
+    with app.app_context():
+        staff = db.session.scalars(select(Staff).where(Staff.email.startswith("alice"))).one()
+        staff.generation += 1
+        db.session.commit()
+
+    assert "/staff/sign-in" in visitor.get(f"{TODAY}{town.desk_id}").location
