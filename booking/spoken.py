@@ -31,13 +31,18 @@ def day(on: date, language: str, today: date | None = None) -> str:
     pattern = _DAY.get(language, "EEEE d MMMM")
     if today is None or on.year != today.year:
         pattern += " y"
-    return format_date(on, pattern, locale=locale_of(language))
+    return format_date(on, _with_first(pattern, on, language), locale=locale_of(language))
 
 
 def short_day(on: date, language: str) -> str:
     """ "do 3 dec"."""
     pattern = "EEE d. MMM" if language == "de" else "EEE d MMM"
-    return format_date(on, pattern, locale=locale_of(language))
+    return format_date(on, _with_first(pattern, on, language), locale=locale_of(language))
+
+
+def _with_first(pattern: str, on: date, language: str) -> str:
+    """In French the first of the month is "1er", and only the first."""
+    return pattern.replace("d ", "d'er' ", 1) if language == "fr" and on.day == 1 else pattern
 
 
 def clock_time(moment: datetime, zone: str, language: str) -> str:
@@ -67,8 +72,10 @@ def weekday(number: int, language: str) -> str:
 
 def euros(amount: Decimal, language: str) -> str:
     """ "€ 12,50", without cents where there are none."""
-    pattern = None if amount % 1 else "¤ #,##0"
-    return format_currency(amount, "EUR", pattern, locale=locale_of(language), currency_digits=False)
+    locale = Locale.parse(locale_of(language))
+    pattern = locale.currency_formats["standard"].pattern
+    short = pattern if amount % 1 else pattern.replace(".00", "")
+    return format_currency(amount, "EUR", short, locale=locale, currency_digits=False)
 
 
 def phone(number: str) -> str:
