@@ -1,0 +1,160 @@
+"""Every page as a browser draws it: nothing that axe finds, nothing that sticks out, the keyboard gets everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import House, opened, sign_in
+
+pytestmark = pytest.mark.browser
+
+ADMINISTRATOR = "administrator"
+LOOKS = [(320, "dark", "de"), (768, "light", "fr"), (1280, "light", "nl"), (1280, "dark", "en")]
+
+
+def details_page(page: Page) -> None:
+    page.locator(".first-free").click()
+    page.wait_for_selector("form.details")
+
+
+def with_errors(page: Page) -> None:
+    details_page(page)
+    page.locator("form.details .actions button").click()
+    page.wait_for_selector("#problems")
+
+
+def booked(page: Page) -> None:
+    details_page(page)
+    page.fill("#name", "Wilhelmina van der Vijver-Vandenbroucke Oudenaarde-Schoonjans")
+    page.check("#reach-3")
+    page.locator("form.details .actions button").click()
+    page.wait_for_selector(".ticket")
+
+
+def moving(page: Page) -> None:
+    booked(page)
+    page.locator("a[href$='/move']").click()
+    page.wait_for_selector(".first-free")
+
+
+def cancelling(page: Page) -> None:
+    booked(page)
+    page.locator("a[href$='/cancel']").click()
+    page.wait_for_selector("main form")
+
+
+def cancelled(page: Page) -> None:
+    cancelling(page)
+    page.locator("main form button").click()
+    page.wait_for_selector(".ticket--cancelled")
+
+
+def found_errors(page: Page) -> None:
+    page.locator("main .actions button").click()
+    page.wait_for_selector("#problems")
+
+
+def nothing(_page: Page) -> None:
+    return
+
+
+CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
+    ("home", "", nothing),
+    ("search", "services?q=pas", nothing),
+    ("nothing-found", "services?q=xylofoon", nothing),
+    ("desk", "services?desk=building", nothing),
+    ("service", "service/passport_adult?people=2", nothing),
+    ("two-offices", "service/eid_apply", nothing),
+    ("details", "service/business_register", details_page),
+    ("errors", "service/business_register", with_errors),
+    ("booked", "service/business_register", booked),
+    ("move", "service/business_register", moving),
+    ("cancel", "service/business_register", cancelling),
+    ("cancelled", "service/business_register", cancelled),
+    ("find", "find", nothing),
+    ("find-errors", "find", found_errors),
+    ("not-found", "nothing", nothing),
+]
+STAFF = ["agenda/{desk}", "agenda/{desk}?view=list", "agenda/{desk}/2026-11-22", "feeds", "outbox"]
+
+
+@pytest.mark.parametrize(("width", "scheme", "language"), LOOKS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "then"), [one[1:] for one in CITIZEN], ids=[one[0] for one in CITIZEN])
+def test_a_citizens_page(
+    demo: House, chromium: Browser, path: str, then: Callable[[Page], None], width: int, scheme: str, language: str
+) -> None:
+    with opened(chromium, viewport={"width": width, "height": 800}, color_scheme=scheme) as context:
+        page = context.new_page()
+        page.goto(f"{demo.url}/lindebeek/{language}/{path}")
+        then(page)
+        judge(page, language)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_staff_pages(demo: House, chromium: Browser, scheme: str) -> None:
+    email = next(email for email in demo.sign_ins if email.startswith(ADMINISTRATOR) or True)
+    for width in (320, 1280):
+        with opened(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
+            page = context.new_page()
+            page.goto(f"{demo.url}/lindebeek/staff/sign-in")
+            judge(page, "nl")
+            sign_in(page, demo, email)
+            for path in STAFF:
+                page.goto(f"{demo.url}/lindebeek/staff/{path.format(desk=1)}")
+                judge(page, "nl")
+            page.goto(f"{demo.url}/lindebeek/staff/agenda/1")
+            page.locator(".block").first.click()
+            page.wait_for_selector(".panel")
+            judge(page, "nl")
+
+
+def test_a_booking_by_keyboard_alone(demo: House, chromium: Browser) -> None:
+    with opened(chromium) as context:
+        page = context.new_page()
+        page.goto(f"{demo.url}/lindebeek/nl/")
+        tab_to(page, "#q")
+        page.keyboard.type("zaak aanmelden")
+        page.keyboard.press("Enter")
+        tab_to(page, ".choices a")
+        page.keyboard.press("Enter")
+        tab_to(page, ".first-free")
+        page.keyboard.press("Enter")
+        tab_to(page, "#name")
+        page.keyboard.type("K. Toets")
+        tab_to(page, "#reach-0")
+        for _ in range(3):
+            page.keyboard.press("ArrowDown")
+        tab_to(page, "form.details .actions button")
+        page.keyboard.press("Enter")
+        expect(page.locator(".ticket")).to_be_visible()
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Presses Tab until the focus is on the element; what has the focus can be seen."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            box = page.locator(":focus").bounding_box()
+            assert box and box["width"] > 0 and box["height"] > 0
+            return
+    raise AssertionError(f"the keyboard never reached {selector}")
+
+
+def judge(page: Page, language: str) -> None:
+    """One heading, the right language, nothing wider than the screen, targets large enough, no finding of axe."""
+    assert page.locator("h1").count() == 1
+    assert page.locator("html").get_attribute("lang") == language
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('main button, main .kern-btn')]
+            .filter(one => one.offsetParent && one.getBoundingClientRect().height < 24)
+            .map(one => one.outerHTML.slice(0, 120))"""
+    )
+    assert not small
+    found = Axe().run(page).response["violations"]
+    assert not found, [(one["id"], [node["html"][:160] for node in one["nodes"]][:3]) for one in found]
