@@ -23,7 +23,7 @@ def utc_now() -> datetime:
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
-    """The whole application. `clock` gives the time to everything; raises SettingError for settings that cannot work."""
+    """The whole application; `clock` gives the time to everything. Raises SettingError for unworkable ones."""
     settings = settings or settings_from_environment()
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=None)
     app.config.update(

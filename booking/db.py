@@ -69,7 +69,12 @@ def key() -> Any:
 def choice(kind: type[StrEnum], name: str) -> Enum:
     """A column type that holds one of the words of `kind`; the database refuses any other."""
     return Enum(
-        kind, name=name, native_enum=False, create_constraint=True, length=20, values_callable=lambda words: [word.value for word in words]
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=20,
+        values_callable=lambda words: [word.value for word in words],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 
@@ -70,10 +70,9 @@ def scheduler(app: Flask) -> BlockingScheduler:
     made = BlockingScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
+    at_once = datetime.now(UTC)
     for name, (seconds, _step) in STEPS.items():
-        made.add_job(
-            partial(run_step, app, name), "interval", seconds=seconds, id=name, next_run_time=datetime.now(made.timezone)
-        )
+        made.add_job(partial(run_step, app, name), "interval", seconds=seconds, id=name, next_run_time=at_once)
     return made
 
 

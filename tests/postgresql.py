@@ -46,8 +46,8 @@ def start_cluster() -> Iterator[Cluster]:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     _as_postgres([f"{binaries}/initdb", "-D", f"{home}", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
-    start = [f"{binaries}/pg_ctl", "-D", f"{home}", "-w", "-l", f"{folder}/log", "-o", f"{OPTIONS} -k {folder}", "start"]
-    _as_postgres(start)
+    options = f"{OPTIONS} -k {folder}"
+    _as_postgres([f"{binaries}/pg_ctl", "-D", f"{home}", "-w", "-l", f"{folder}/log", "-o", options, "start"])
     try:
         yield Cluster(folder)
     finally:

@@ -29,7 +29,8 @@ ZONES = (
     "Australia/Lord_Howe",  # the clock is changed by half an hour
     "UTC",
     "Africa/Cairo",  # midnight is skipped in spring, the hour before it is repeated in autumn
-    "Asia/Beirut",  # the same
+    "Asia/Beirut",  # midnight is skipped
+    "Atlantic/Azores",  # midnight is repeated
 )
 YEARS = range(2023, 2031)
 STEPS = (5, 10, 15, 20, 30, 60)
@@ -164,6 +165,25 @@ def test_a_gap_holds_no_tick_and_a_repeated_hour_is_served_twice(zone: str, day:
     found = sum(len(stretch) for stretch in open_ticks(day, opens, closes, ZoneInfo(zone)))
 
     assert found * TICK_MINUTES == served * 60
+
+
+@pytest.mark.parametrize(
+    ("step", "starts"),
+    [
+        (60, ["01:00", "02:00"]),
+        (20, ["01:00", "01:20", "01:40", "01:40", "02:00", "02:20", "02:40"]),
+    ],
+)
+def test_visits_begin_on_the_grid_of_the_wall_clock_when_half_an_hour_is_repeated(step: int, starts: list[str]) -> None:
+    day = date(2026, 4, 5)
+    horizon = Horizon(day, 1, ZoneInfo("Australia/Lord_Howe"))
+    rules = (WeeklyRule(day.weekday(), 60, 180, LONG_AGO),)
+
+    found = opening(rules, (), step, horizon)
+
+    assert [
+        f"{moment_of(tick).astimezone(horizon.zone):%H:%M}" for tick in ticks_in(found.grid, horizon.base)
+    ] == starts
 
 
 def test_a_closure_closes_every_tick_that_it_touches() -> None:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import sha256
 from itertools import count
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar, Event
 from sqlalchemy import event as database_event
 
-from booking import create_app
+from booking import create_app, links
 from booking.appointments.booking import Citizen, book, cancel, move
 from booking.appointments.holds import hold
 from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking, Channel
@@ -40,7 +39,7 @@ from booking.calendars.feed import (
     note_fetch,
 )
 from booking.calendars.models import Feed
-from booking.config import Settings
+from booking.config import ROOT, Settings
 from booking.db import begin_write, db
 from booking.privacy.forget import forget
 from booking.staff.audit import citizen_of
@@ -134,6 +133,7 @@ def check_form(content: bytes, vevents: int) -> None:
     assert content.endswith(b"\r\nEND:VCALENDAR\r\n")
     assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r")
     assert max(len(line) for line in content.split(b"\r\n")) <= 75
+    assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]", content.decode())
     assert {line.replace(";", ":").split(":")[0] for line in unfolded(content)} <= NAMES
     assert [line for line in unfolded(content) if line == "BEGIN:VEVENT"] == ["BEGIN:VEVENT"] * vevents
     assert len(events(content)) == vevents
@@ -163,7 +163,7 @@ def test_the_feed_of_a_desk_reads_like_this(context: Flask, town: Town, clock: C
     assert re.fullmatch(r"LOCATION:Stadhuis\\, Marktplein 1\\, 1000 Testdorp\\, \w+ 1", place)
     assert lines[: lines.index("BEGIN:VTIMEZONE")] == [
         "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Balie//Appointments//EN", "CALSCALE:GREGORIAN",
-        "NAME:Burgerzaken\\, Stadhuis", "X-WR-CALNAME:Burgerzaken\\, Stadhuis",
+        "NAME:Burgerzaken · Stadhuis", "X-WR-CALNAME:Burgerzaken · Stadhuis",
         "REFRESH-INTERVAL;VALUE=DURATION:PT1H", "X-PUBLISHED-TTL:PT1H", "X-WR-TIMEZONE:Europe/Brussels",
     ]  # fmt: skip
     assert sorted(lines[lines.index("BEGIN:VEVENT") : -1]) == sorted(
@@ -230,7 +230,7 @@ def test_the_same_rows_give_the_same_bytes_in_every_process(
 import sys
 from datetime import datetime
 from pathlib import Path
-from booking import create_app
+from booking import create_app, links
 from booking.calendars.feed import feed_body, feed_for
 from booking.config import Settings
 app = create_app(Settings(database={database!r}, keys={KEYS!r}, instance=Path({str(settings.instance)!r})))
@@ -238,7 +238,7 @@ with app.app_context():
     feed = feed_for({KEYS!r}, {town.municipality_id}, {token!r})
     sys.stdout.buffer.write(feed_body(feed, datetime.fromisoformat({clock().isoformat()!r})).content)
 """
-    run = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, check=True, cwd=Path.cwd())
+    run = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, check=True, cwd=ROOT)
     assert run.stdout == body.content
 
 
@@ -391,7 +391,19 @@ def test_unknown_tokens_and_those_of_other_towns_are_unknown(context: Flask, tow
     token, other = make_feed(town), make_town("elders")
     db.session.commit()
     id, generation, mac = token.split("-")
-    forged = ["", "-", "--", "x", token + "x", token[:-1], f"{id}-2-{mac}", f"99-{generation}-{mac}", "9" * 5_000]
+    ahead = links.token(KEYS, "feed", int(id), 2)  # genuine, but of a database that was set back since
+    forged = [
+        ahead,
+        "",
+        "-",
+        "--",
+        "x",
+        token + "x",
+        token[:-1],
+        f"{id}-2-{mac}",
+        f"99-{generation}-{mac}",
+        "9" * 5_000,
+    ]
     forged += [f"{id}-{generation}-", f"{id}-{generation}-{mac}-", f"-{id}-{generation}-{mac}", "١-1-x", "1-1-é"]
 
     for wrong in forged:
@@ -473,7 +485,6 @@ LATER, EARLIER = http_date(TEN + timedelta(seconds=1)), http_date(TEN - timedelt
         ('"x", W/"y,z" , "abc"', None, True),
         ("*", None, True),
         ('"abcd"', None, False),
-        ("abc", None, False),
         ("", http_date(TEN), False),
         ('"x"', LATER, False),  # If-None-Match counts alone
         ('"abc"', EARLIER, True),

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
-from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking
+from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.appointments.offers import CounterLine, load_lines
 from booking.appointments.visits import state_of
 from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
-from booking.slots.timeline import between
+from booking.slots.timeline import between, first_in
 from booking.townhall.hours import Horizon
 from booking.townhall.models import Counter, Desk, Service
 
@@ -102,6 +102,19 @@ def appointments_of(desk: Desk, day: date, zone: ZoneInfo) -> Sequence[Appointme
             selectinload(Appointment.items).joinedload(AppointmentService.service).selectinload(Service.texts),
         )
     ).all()
+
+
+def next_open_day(desk: Desk, day: date, now: datetime) -> date | None:
+    """The next local day after `day`, within two months, on which a counter of the desk serves."""
+    zone = ZoneInfo(desk.office.municipality.zone)
+    horizon = Horizon(day + timedelta(days=1), 60, zone)
+    counters = {counter.id for counter in desk.counters}
+    open_mask = 0
+    for line in load_lines(desk.office, desk.office.revision, horizon, now).counters:
+        if line.counter_id in counters:
+            open_mask |= line.opening.open
+    first = first_in(open_mask, horizon.base)
+    return None if first is None else moment_of(first).astimezone(zone).date()
 
 
 def found(municipality_id: int, appointment_id: int) -> Appointment | None:

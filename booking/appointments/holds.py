@@ -20,7 +20,10 @@ KEEP_ENDED = timedelta(days=1)  # so that what was typed late still finds its ho
 def hold(
     office: Office, demand: Demand, start: datetime, now: datetime, instead_of: Hold | None = None
 ) -> Hold:
-    """Keeps the slot for the municipality's hold minutes; a hold that it replaces is let go. Raises SlotTaken. Flushes."""
+    """Keeps the slot for the municipality's hold minutes and lets go of the hold it replaces.
+
+    Raises SlotTaken. Flushes.
+    """
     shown = _first_free_at(office.municipality, demand, now)
     raise_revision([office.id, *([instead_of.counter.desk.office_id] if instead_of else [])])
     if instead_of is not None:

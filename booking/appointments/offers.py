@@ -27,7 +27,6 @@ from booking.townhall.models import (
     Counter,
     CounterService,
     Desk,
-    Municipality,
     Office,
     OpeningHours,
     Service,

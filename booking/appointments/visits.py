@@ -28,7 +28,7 @@ def state_of(appointment: Appointment) -> VisitState:
     visit = appointment.visit
     if not appointment.is_booked:
         return VisitState.CANCELLED
-    if visit is None or visit.arrived_at is None and visit.missed_at is None:
+    if visit is None or (visit.arrived_at is None and visit.missed_at is None):
         return VisitState.EXPECTED
     if visit.served_at is not None:
         return VisitState.SERVED

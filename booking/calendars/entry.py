@@ -151,7 +151,8 @@ def _what(appointment: Appointment, language: str) -> str:
     """The services; for a sensitive one only where: others see this calendar too."""
     if _is_sensitive(appointment):
         town = appointment.counter.desk.office.municipality.name(language)
-        return f"{gettext('Appointment at the town hall')}, {town}"
+        what: str = gettext("Appointment at the town hall")
+        return f"{what}, {town}"
     return " + ".join(item.service.text(language).name for item in appointment.items)
 
 

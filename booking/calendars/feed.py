@@ -204,10 +204,10 @@ def not_modified(body: FeedBody, if_none_match: str | None, if_modified_since: s
     return since is not None and body.last_modified <= since
 
 
-def note_fetch(feed_id: int, now: datetime) -> None:
-    """Counts a fetch, in a writing transaction of its own (`begin_write`) after the answer. The caller commits."""
+def note_fetch(feed_id: int, now: datetime, count: int = 1) -> None:
+    """Counts fetches, in a writing transaction of its own (`begin_write`). The caller commits."""
     db.session.execute(
-        update(Feed).where(Feed.id == feed_id).values(fetched_at=now, fetches=Feed.fetches + 1),
+        update(Feed).where(Feed.id == feed_id).values(fetched_at=now, fetches=Feed.fetches + count),
         execution_options={"synchronize_session": False},
     )
 
@@ -316,7 +316,7 @@ def _content(desk: Desk, municipality: Municipality, appointments: Sequence[Sequ
     with force_locale(language):
         places = {number: place(desk.office, number, language) for number in {one[0].number for one in appointments}}
         entries = [_entry(one, desk_name, zone, places) for one in appointments]
-    head = _frame(f"{desk_name}, {office_name}", zone).removesuffix(END)
+    head = _frame(f"{desk_name} · {office_name}", zone).removesuffix(END)
     return b"".join([head, *map(event_lines, entries), END])
 
 

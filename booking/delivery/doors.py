@@ -18,7 +18,8 @@ def send(settings: Settings, channel: MessageChannel, recipient: str, content: b
     `file_name` ("<town>/<name>") is where it is written when no provider is set.
     """
     if channel == MessageChannel.EMAIL and settings.smtp is not None:
-        return send_email(settings.smtp, settings.sender, recipient, content)
+        send_email(settings.smtp, settings.sender, recipient, content)
+        return None
     if channel == MessageChannel.SMS and settings.twilio is not None:
         return send_sms(settings.twilio, recipient, content.decode())
     write(settings.instance, file_name, recipient, content, channel)

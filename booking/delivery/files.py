@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email import message_from_bytes
 from email.message import EmailMessage
+from email.parser import BytesParser
 from email.policy import default
 from pathlib import Path
 
@@ -62,7 +62,6 @@ def _read(file: Path) -> Letter:
     if file.suffix == ".txt":
         head, _, text = content.decode().partition("\n\n")
         return Letter(file.name, written_at, head.removeprefix("To: "), text, text)
-    mail = message_from_bytes(content, policy=default)
-    assert isinstance(mail, EmailMessage)
+    mail = BytesParser(EmailMessage, policy=default).parsebytes(content)
     body = mail.get_body(("plain",))
     return Letter(file.name, written_at, str(mail["To"]), str(mail["Subject"]), body.get_content() if body else "")

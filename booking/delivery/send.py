@@ -11,7 +11,7 @@ from booking.appointments.models import Appointment
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.doors import SendError, send
-from booking.delivery.email import letter
+from booking.delivery.email import Envelope, letter
 from booking.delivery.wording import wording
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.queue import claim, defer, due_ids, end
@@ -100,7 +100,7 @@ def _content(
     desk = appointment.counter.desk
     name = desk.office.municipality.name(appointment.booking.language)
     sender = Address(name, addr_spec=settings.sender)
-    return letter(words, sender, recipient, desk.email, f"balie-{message.id}", now)
+    return letter(words, Envelope(sender, recipient, desk.email, f"balie-{message.id}"), now)
 
 
 def _record_sent(id: int, provider_id: str | None, now: datetime) -> None:

@@ -53,7 +53,8 @@ def wording(kind: Kind, appointment: Appointment, settings: Settings) -> Wording
             "desk": appointment.counter.desk.name(language),
         }
         text = render_template("messages/letter.txt", **context)
-        return Wording(subject, text, render_template("messages/letter.html", **context), _short(kind, context, appointment))
+        html = render_template("messages/letter.html", **context)
+        return Wording(subject, text, html, _short(kind, context, appointment))
 
 
 def own_address(appointment: Appointment, settings: Settings) -> str:

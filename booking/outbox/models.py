@@ -34,6 +34,9 @@ class MessageState(StrEnum):
     EXPIRED = "expired"
 
 
+ONCE = ("subject_kind", "subject_id", "sequence", "kind", "occasion", "channel")
+
+
 class Message(Base):
     """One message about an appointment as it stood at `sequence`; queued in the transaction that caused it.
 
@@ -43,7 +46,7 @@ class Message(Base):
 
     __tablename__ = "message"
     __table_args__ = (
-        UniqueConstraint("subject_kind", "subject_id", "sequence", "kind", "occasion", "channel", name="uq_message_once"),
+        UniqueConstraint(*ONCE, name="uq_message_once"),
         CheckConstraint("subject_kind IN ('appointment')", name="subject_kind"),
         CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name="claimed_while_sending"),
         Index("ix_message_state_due_at", "state", "due_at"),

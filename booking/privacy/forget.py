@@ -22,9 +22,13 @@ BATCH = 200
 
 def forgotten_on(booking: Booking, municipality: Municipality) -> date:
     """The local date on which the person of this booking is erased."""
-    last = max(appointment.ends_at for appointment in booking.appointments)
+    return erasure_day(max(appointment.ends_at for appointment in booking.appointments), municipality)
+
+
+def erasure_day(last_end: datetime, municipality: Municipality) -> date:
+    """The local date on which a person is erased whose last appointment ends then."""
     days = timedelta(days=municipality.retention_days + 1)
-    return last.astimezone(ZoneInfo(municipality.zone)).date() + days
+    return last_end.astimezone(ZoneInfo(municipality.zone)).date() + days
 
 
 def forget(booking: Booking, now: datetime) -> None:

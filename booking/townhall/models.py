@@ -39,7 +39,8 @@ class Municipality(Base):
     email: Mapped[str] = mapped_column(String(254))
     hold_minutes: Mapped[int] = mapped_column(default=20)
     retention_days: Mapped[int] = mapped_column(default=7)  # after the last appointment of a booking
-    reminders: Mapped[list[dict[str, Any]]]  # [{"occasion": "day-before", "days": 1, "at": "18:00", "channels": ["email"]}]
+    # [{"occasion": "day-before", "days": 1, "at": "18:00", "channels": ["email"]}, {"occasion": …, "hours": 2, …}]
+    reminders: Mapped[list[dict[str, Any]]]
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
 

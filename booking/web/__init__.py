@@ -10,7 +10,7 @@ from whitenoise import WhiteNoise
 from booking.config import Settings
 from booking.web import language, pages, security
 from booking.web.citizen import citizen
-from booking.web.feeds import feeds, from_memory
+from booking.web.feeds import database_away, feeds
 from booking.web.front import front
 from booking.web.guards import everyone, register, signed_in_staff, stand_guard
 from booking.web.staff import door, staff
@@ -27,11 +27,11 @@ def install(app: Flask, settings: Settings) -> None:
     language.install(app)
     pages.install(app)
     register(app, front, everyone("the way in, and health in numbers only"))
-    register(app, citizen, everyone("citizens book without an account; what is theirs is behind a secret link"), "/<lang>")
+    register(app, citizen, everyone("citizens need no account; what is theirs has a secret link"), "/<lang>")
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))
     register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
     register(app, staff, signed_in_staff(), "/staff")
-    app.register_error_handler(OperationalError, from_memory)
+    app.register_error_handler(OperationalError, database_away)
     wsgi = TownMiddleware(app.wsgi_app, settings.hosts)
     if settings.proxies:
         n = settings.proxies

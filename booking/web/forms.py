@@ -8,7 +8,8 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, PasswordField, RadioField, SelectChoice, StringField, ValidationError
+from wtforms import Field, PasswordField, RadioField, StringField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length
 
 from booking.web.towns import town
@@ -27,7 +28,7 @@ class DetailsForm(FlaskForm):  # type: ignore[misc]
         _l("Your name"),
         filters=[_stripped],
         validators=[
-            DataRequired(_l("Enter your name, so that we can call you.")),
+            DataRequired(_l("Enter your name, so that we can call it out.")),
             Length(max=120, message=_l("Shorten your name to 120 characters.")),
         ],
     )

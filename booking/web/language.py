@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Flask, abort, g, request
+from flask import Flask, abort, g, has_request_context, request
 from flask_babel import Babel
 from flask_login import current_user
 
@@ -17,7 +17,7 @@ from booking.web.towns import town
 
 def install(app: Flask) -> None:
     folder = str(ROOT / "booking" / "translations")
-    Babel(app, locale_selector=lambda: locale_of(language()), default_translation_directories=folder)
+    Babel(app, locale_selector=_locale, default_translation_directories=folder)
 
 
 def language() -> str:
@@ -26,6 +26,10 @@ def language() -> str:
         g.language = _chosen(g.get("town"))
     found: str = g.language
     return found
+
+
+def _locale() -> str:
+    return locale_of(language() if has_request_context() else "en")
 
 
 def pull_language(_endpoint: str | None, values: dict[str, Any] | None) -> None:
@@ -51,10 +55,15 @@ def preferred(municipality: Municipality) -> str:
     return _asked_for(municipality.languages) or municipality.language
 
 
+def preferred_of_all() -> str:
+    """The language the browser asks for, of all that Balie speaks."""
+    return _asked_for(LANGUAGES) or "en"
+
+
 def _chosen(municipality: Municipality | None) -> str:
     """For pages without a language in their route: of the account, of the address as typed, of the browser."""
     if municipality is None:
-        return _asked_for(LANGUAGES) or "en"
+        return preferred_of_all()
     typed = request.path.split("/")[1]
     if typed in municipality.languages:
         return typed

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Flask, current_app, g, render_template, request, url_for
+from flask import Flask, current_app, g, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -32,7 +32,7 @@ STATIC = ROOT / "static"
 
 
 def install(app: Flask) -> None:
-    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.undefined = StrictUndefined  # a word that a page lacks is an error, not a gap
     app.jinja_env.filters.update(
         day=lambda on: spoken.day(on, language(), today()),
@@ -50,10 +50,15 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
     app.jinja_env.globals.update(sees_outbox=_sees_outbox)
-    app.context_processor(lambda: {"town": g.get("town"), "language": language(), "now": now()})
+    app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(500, _broken)
+
+
+def _of_every_page() -> dict[str, Any]:
+    """What each page knows; messages are rendered outside a request and bring their own words."""
+    return {"town": g.get("town"), "language": language(), "now": now()} if has_request_context() else {}
 
 
 def now() -> datetime:
@@ -118,16 +123,19 @@ def _refused(error: HTTPException) -> ResponseReturnValue:
         return error.response
     words: dict[int | None, tuple[str, str]] = {
         403: (_("You may not do this"), _("Sign in first, or ask a colleague who may.")),
-        404: (
-            _("This page does not exist"),
-            _("Check the address. A link to an appointment stops working when its data have been erased."),
-        ),
+        404: (_("This page does not exist"), _not_found()),
         405: (_("This does not work from here"), _("Go back and use the buttons on the page.")),
         410: (_("This address is no longer valid"), _("Somebody revoked it. Ask for the new one.")),
         413: (_("That was too much text"), _("Go back and send less.")),
     }
     title, text = words.get(error.code, (_("That did not work"), _("Go back and try again.")))
     return failure(error.code or 500, title, text)
+
+
+def _not_found() -> str:
+    if request.path.startswith("/staff/"):
+        return _("Check the address, or ask a colleague whose account may see it.")
+    return _("Check the address. A link to an appointment stops working when its data have been erased.")
 
 
 def _broken(_error: Any) -> ResponseReturnValue:

@@ -14,6 +14,7 @@ from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Nearby, nearest, offer, office_lines
 from booking.db import db
+from booking.privacy.forget import erasure_day
 from booking.slots.clock import moment_of
 from booking.staff.audit import citizen_of
 from booking.townhall import directory
@@ -132,11 +133,11 @@ def held_by(token: str) -> Hold:
     return held
 
 
-def own_address(booking: Booking, **args: int) -> str:
-    """The address of the booking's own page, for this browser."""
+def own_address(booking: Booking, booked: int | None = None) -> str:
+    """The address of the booking's own page, for this browser; with ?booked=1 it greets whoever has just booked."""
     keys = current_app.extensions["balie"]["settings"].keys
     token = links.token(keys, "booking", booking.id, booking.generation)
-    return url_for("citizen.own", token=token, lang=language(), **args)
+    return url_for("citizen.own", token=token, lang=language(), booked=booked)
 
 
 def _last_hold() -> Hold | None:
@@ -155,6 +156,7 @@ def _details_page(held: Hold, form: DetailsForm) -> str:
         text=held.service.text(language()),
         office=held.counter.desk.office,
         has_ended=held.expires_at <= now(),
+        erased_on=erasure_day(held.starts_at + demand.length, town()),
         token=hold_token(held),
     )
 

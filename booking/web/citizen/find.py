@@ -55,17 +55,17 @@ def home() -> ResponseReturnValue:
 @citizen.get("/services")
 def services() -> ResponseReturnValue:
     """All services, those of one desk (?desk=), or those that answer a search (?q=)."""
-    query, desk = request.args.get("q", "").strip()[:200], request.args.get("desk")
+    query, key = request.args.get("q", "").strip()[:200], request.args.get("desk", "")
     found = list(directory.services(town()))
     desks = _desks_by_key()
     if query:
         by_id = {service.id: service for service in found}
         found = [by_id[id] for id in ranking(index(found), query)]
-    elif desk:
-        found = [service for service in found if service.desk_key == desk]
-        if desk not in desks:
+    elif key:
+        found = [service for service in found if service.desk_key == key]
+        if key not in desks:
             abort(404)
-    return render_template("citizen/services.html", services=found, query=query, desk=desks.get(desk or ""), desks=desks)
+    return render_template("citizen/services.html", services=found, query=query, desk=desks.get(key), desks=desks)
 
 
 @citizen.get("/service/<key>")

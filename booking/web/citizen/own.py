@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import abort, current_app, make_response, redirect, render_template, request, session, url_for
+from flask import abort, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -106,13 +106,14 @@ def do_find() -> ResponseReturnValue:
     form = FindForm()
     if not form.validate():
         return _find_page(form), 422
-    limits = _limits(form.reference.data)
+    reference, code = form.reference.data or "", form.code.data or ""
+    limits = _limits(reference)
     try:
         check_tries(limits, now())
     except Throttled as error:
         return _find_page(form, error.until), 429
-    booking = booking_with(town().id, form.reference.data)
-    if booking is None or not links.is_code(_keys(), form.code.data, booking.id, booking.generation):
+    booking = booking_with(town().id, reference)
+    if booking is None or not links.is_code(_keys(), code, booking.id, booking.generation):
         record_failure(limits, now())
         db.session.commit()
         form.form_errors.append(_("No appointment has this reference with these four digits. Check both."))

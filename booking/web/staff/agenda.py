@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking.appointments.agenda import agenda as agenda_of
-from booking.appointments.agenda import found
+from booking.appointments.agenda import found, next_open_day
 from booking.appointments.models import Appointment
 from booking.appointments.visits import STEPS, NotNow, state_of
 from booking.db import db
@@ -49,6 +49,7 @@ def agenda(desk_id: int, day: str | None = None) -> ResponseReturnValue:
         on=on,
         before=on - timedelta(days=1),
         after=on + timedelta(days=1),
+        next_open=None if made.rows else next_open_day(desk, on, now()),
         today=today(),
         desks=own_desks(current_staff()),
         opened=opened,

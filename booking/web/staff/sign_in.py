@@ -41,12 +41,13 @@ def do_sign_in() -> ResponseReturnValue:
     form = SignInForm()
     if not form.validate():
         return _page(form), 422
-    limits = _limits(form.email.data)
+    email, password = form.email.data or "", form.password.data or ""
+    limits = _limits(email)
     try:
         check_tries(limits, now())
     except Throttled as error:
         return _page(form, error.until), 429
-    account = signed_in(town().id, form.email.data, form.password.data)
+    account = signed_in(town().id, email, password)
     if account is None:
         record_failure(limits, now())
         db.session.commit()
