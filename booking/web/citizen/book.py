@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from flask import abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -48,7 +49,7 @@ def details(token: str) -> ResponseReturnValue:
     held = held_by(token)
     if held.booking_id is not None:
         return redirect(own_address(db.session.get_one(Booking, held.booking_id)))
-    return _details_page(held, DetailsForm(data=session.get("typed")))
+    return _details_page(held, DetailsForm(data=_typed_before()))
 
 
 @citizen.post("/hold/<token>")
@@ -57,12 +58,12 @@ def confirm(token: str) -> ResponseReturnValue:
     held, form = held_by(token), DetailsForm()
     if held.booking_id is None and not form.validate():
         return _details_page(held, form), 422
-    session["typed"] = form.typed
     person = Citizen(form.name.data or "", language(), form.email.data, form.phone.data)
     demand, start = Demand(held.service, held.people), held.starts_at
     try:
         booking = book(held, person, Channel.WEB, citizen_of(town().id), now())
     except SlotTaken:
+        _keep_typed(form)
         return taken_page(demand, start)
     address = own_address(booking, booked=1)
     db.session.commit()
@@ -75,7 +76,7 @@ def confirm(token: str) -> ResponseReturnValue:
 def more_time(token: str) -> ResponseReturnValue:
     """The citizen needs longer; what was typed so far is kept."""
     held = held_by(token)
-    session["typed"] = DetailsForm().typed
+    _keep_typed(DetailsForm())
     demand, start = Demand(held.service, held.people), held.starts_at
     if held.booking_id is None:
         try:
@@ -144,6 +145,22 @@ def _last_hold() -> Hold | None:
     """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", session.get("hold", ""))
     return db.session.get(Hold, claim.id) if claim else None
+
+
+def _keep_typed(form: DetailsForm) -> None:
+    """Keeps what was typed in this browser, for as long as a hold lasts: the next person there must not see it."""
+    ends_at = now() + timedelta(minutes=town().hold_minutes)
+    session["typed"] = {"until": ends_at.timestamp(), "data": form.typed}
+
+
+def _typed_before() -> dict[str, Any] | None:
+    """What was typed for an appointment that this browser has not got yet, if that is not long ago."""
+    kept = session.get("typed")
+    if kept is None or kept["until"] <= now().timestamp():
+        session.pop("typed", None)
+        return None
+    data: dict[str, Any] = kept["data"]
+    return data
 
 
 def _details_page(held: Hold, form: DetailsForm) -> str:
