@@ -212,6 +212,8 @@ def test_a_closure_for_good_costs_no_more_than_a_short_one() -> None:
 
 
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (hypothesis adds the zone)
+edges = st.integers(3_200_000, 13_000_000).map(moment_of)  # where a tick begins
+repeated = st.integers(0, 24).map(lambda n: datetime(2026, 10, 25, 0, 0, tzinfo=UTC) + n * 5 * MINUTE)
 
 
 @given(moments)
@@ -219,11 +221,13 @@ def test_a_tick_holds_its_moments(moment: datetime) -> None:
     assert moment_of(tick_of(moment)) <= moment < moment_of(tick_of(moment) + 1)
 
 
-@given(moments | st.integers(3_200_000, 13_000_000).map(moment_of), st.integers(-2000, 2000))
-def test_the_tick_from_a_moment_on_begins_then_or_later(moment: datetime, microseconds: int) -> None:
+@given(moments | edges | repeated, st.integers(-2000, 2000), zones)
+def test_the_tick_from_a_moment_on_begins_then_or_later(moment: datetime, microseconds: int, zone: str) -> None:
     near = moment + timedelta(microseconds=microseconds)
 
-    assert moment_of(tick_from(near) - 1) < near <= moment_of(tick_from(near))
+    found = tick_from(near.astimezone(ZoneInfo(zone)))
+
+    assert moment_of(found - 1) < near <= moment_of(found)
 
 
 def a_table_of_moments() -> Table:

@@ -17,6 +17,8 @@ from tests.test_feed import ALICE, HOSTILE, TEN, add, cancelled, check_form, eve
 
 pytestmark = pytest.mark.calendars
 
+FIND = "https://balie.example.org/testdorp/fr/find"
+
 
 @given(st.text(), st.text(max_size=20))
 @example(HOSTILE * 100, HOSTILE)
@@ -36,7 +38,7 @@ def test_no_text_makes_a_line_of_its_own(text: str, uid: str) -> None:
 def test_a_citizen_gets_a_file_with_all_that_is_needed_and_no_secret(context: Flask, town: Town, clock: Clock) -> None:
     appointment = db.session.get_one(Appointment, add(town, people=2))
 
-    content = citizen_calendar([appointment], "fr", "https://balie.example.org/testdorp/fr/my")
+    content = citizen_calendar([appointment], "fr", FIND)
 
     (shown,) = events(content)
     check_form(content, 1)
@@ -44,13 +46,14 @@ def test_a_citizen_gets_a_file_with_all_that_is_needed_and_no_secret(context: Fl
     assert shown["organizer"] == "mailto:burgerzaken@testdorp.example.org"
     assert (shown["summary"], shown["status"], shown["sequence"]) == ("Passport (fr)", "CONFIRMED", 0)
     assert "- identity card" in shown["description"]
-    assert "https://balie.example.org/testdorp/fr/my" in shown["description"]
+    assert FIND in shown["description"]
+    assert shown["url"] == FIND
     assert shown["dtstamp"].dt == shown["last-modified"].dt == MONDAY
     assert shown["location"].startswith("Stadhuis, Marktplein 1, 1000 Testdorp, ")
     assert "attendee" not in shown
     assert ALICE.name not in content.decode()
-    assert citizen_calendar([appointment], "fr", None) == citizen_calendar([appointment], "fr", None)
-    assert "+3215000000" in events(citizen_calendar([appointment], "fr", None))[0]["description"]
+    assert citizen_calendar([appointment], "fr", FIND) == citizen_calendar([appointment], "fr", FIND)
+    assert "+32 15 00 00 00" in events(citizen_calendar([appointment], "fr", FIND))[0]["description"]
 
 
 def test_the_file_of_a_sensitive_or_cancelled_appointment_says_no_more_than_it_must(
@@ -60,7 +63,7 @@ def test_the_file_of_a_sensitive_or_cancelled_appointment_says_no_more_than_it_m
     cancelled(town, ids[0], clock)
 
     appointments = [db.session.get_one(Appointment, id) for id in ids]
-    first, second = events(citizen_calendar(appointments, "en", None))
+    first, second = events(citizen_calendar(appointments, "en", FIND))
 
     assert first["status"] == "CANCELLED"
     assert str(first["summary"]) == "Cancelled: Appointment at the town hall, Testdorp"

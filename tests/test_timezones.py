@@ -11,6 +11,7 @@ from dateutil.rrule import rrulestr
 from flask import Flask
 from icalendar import Component, Timezone
 
+from booking.calendars import timezones
 from booking.calendars.timezones import YEARS, in_zone, is_repeated, vtimezone
 from tests.conftest import Clock
 from tests.factories import make_town
@@ -141,6 +142,13 @@ def test_a_zone_whose_changes_follow_no_such_rule_has_no_block_and_is_written_in
 
     assert vtimezone(zone) is None
     assert in_zone(zone, [noon])[0].tzinfo is UTC
+
+
+def test_a_rule_that_is_given_up_within_the_years_is_no_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paraguay changed its clocks by the same two rules from 2013 to 2024, and never since."""
+    monkeypatch.setattr(timezones, "YEARS", range(2013, 2030))
+
+    assert vtimezone.__wrapped__("America/Asuncion") is None
 
 
 @pytest.mark.parametrize(

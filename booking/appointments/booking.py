@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from booking.appointments.models import (
@@ -77,6 +77,7 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
 
     The new ticks are inserted before the old ones are deleted. Raises SlotTaken, TooLate. Flushes.
     """
+    start = start.astimezone(UTC)  # its end is a sum, which a wall clock would get wrong when it is changed
     raise_activity([appointment.counter.desk.office_id, office.id], now)
     _refresh_changeable(appointment, now)
     if start == appointment.starts_at and office.id == appointment.counter.desk.office_id:

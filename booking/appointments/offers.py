@@ -107,7 +107,7 @@ class Offer:
 
     def has(self, moment: datetime) -> bool:
         tick = tick_of(moment)
-        is_tick = moment_of(tick) == moment
+        is_tick = tick_from(moment) == tick  # two moments of a repeated hour never compare as equal
         return is_tick and tick >= self.base and bool(self.mask >> (tick - self.base) & 1)
 
     def but_for(self, moment: datetime) -> Offer:
@@ -148,8 +148,13 @@ def first_free(offers: Iterable[Offer]) -> tuple[Offer, datetime] | None:
 def nearest(offers: Iterable[Offer], wanted: datetime, count: int) -> list[Nearby]:
     """The free starts closest to the wanted one, with their offices; earliest first."""
     found = [(start, given.office_id) for given in offers for start in given.starts]
-    closest = sorted(found, key=lambda one: (abs(one[0] - wanted), one))
-    return sorted(closest[:count])
+    closest = sorted(found, key=lambda one: (abs(one[0].timestamp() - wanted.timestamp()), _order(one)))
+    return sorted(closest[:count], key=_order)
+
+
+def _order(one: Nearby) -> tuple[float, int]:
+    """By moment: wall-clock times know no order within a repeated hour."""
+    return one[0].timestamp(), one[1]
 
 
 def office_lines(office: Office, now: datetime) -> OfficeLines:

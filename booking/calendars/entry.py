@@ -11,6 +11,7 @@ from functools import lru_cache
 from flask_babel import force_locale, gettext
 from icalendar import Calendar, Event, vCalAddress
 
+from booking import spoken
 from booking.appointments.models import Appointment
 from booking.appointments.references import grouped
 from booking.calendars.timezones import in_zone, vtimezone
@@ -96,17 +97,17 @@ def new_calendar(zone: str) -> Calendar:
     return calendar
 
 
-def citizen_calendar(appointments: Sequence[Appointment], language: str, own_url: str | None) -> bytes:
+def citizen_calendar(appointments: Sequence[Appointment], language: str, find_url: str) -> bytes:
     """The file that a citizen downloads: METHOD:PUBLISH with an ORGANIZER and no ATTENDEE (RFC 5546 3.2.1).
 
-    `appointments` are those of one booking, at least one. `own_url` is the public page that asks for reference and
+    `appointments` are those of one booking, at least one. `find_url` is the public page that asks for reference and
     code, never a secret link: calendars are shared, and kept by companies.
     """
     calendar = new_calendar(appointments[0].counter.desk.office.municipality.zone)
     calendar.add("method", "PUBLISH")
     with force_locale(language):
         for appointment in appointments:
-            calendar.add_component(event(_citizen_entry(appointment, language, own_url)))
+            calendar.add_component(event(_citizen_entry(appointment, language, find_url)))
     content: bytes = calendar.to_ical()
     return content
 
@@ -128,7 +129,7 @@ def one_line(text: str) -> str:
     return _UNPRINTABLE.sub(" ", text).strip()
 
 
-def _citizen_entry(appointment: Appointment, language: str, own_url: str | None) -> Entry:
+def _citizen_entry(appointment: Appointment, language: str, find_url: str) -> Entry:
     counter, what = appointment.counter, _what(appointment, language)
     return Entry(
         uid=appointment.uid,
@@ -141,9 +142,9 @@ def _citizen_entry(appointment: Appointment, language: str, own_url: str | None)
         zone=counter.desk.office.municipality.zone,
         summary=what if appointment.is_booked else cancelled_summary(what),
         location=place(counter.desk.office, counter.number, language),
-        description="\n".join(_notes(appointment, language, own_url)),
+        description="\n".join(_notes(appointment, language, find_url)),
         organizer=counter.desk.email,
-        url=own_url or "",
+        url=find_url,
     )
 
 
@@ -156,7 +157,7 @@ def _what(appointment: Appointment, language: str) -> str:
     return " + ".join(item.service.text(language).name for item in appointment.items)
 
 
-def _notes(appointment: Appointment, language: str, own_url: str | None) -> list[str]:
+def _notes(appointment: Appointment, language: str, find_url: str) -> list[str]:
     """What to bring, the reference, and how to change it."""
     lines = []
     bring = [one_line(thing) for item in appointment.items for thing in item.service.text(language).bring]
@@ -165,15 +166,9 @@ def _notes(appointment: Appointment, language: str, own_url: str | None) -> list
     if appointment.booking.reference:
         lines.append(gettext("Reference: %(reference)s", reference=grouped(appointment.booking.reference)))
     if appointment.is_booked:
-        lines.append(_how_to_change(appointment.counter.desk.office.municipality.phone, own_url))
+        phone = spoken.phone(appointment.counter.desk.office.municipality.phone)
+        lines.append(gettext("To change or cancel: %(url)s or %(phone)s", url=find_url, phone=phone))
     return lines
-
-
-def _how_to_change(phone: str, own_url: str | None) -> str:
-    how: str = gettext("To change or cancel, use the link in your confirmation or call %(phone)s.", phone=phone)
-    if own_url:
-        how = gettext("To change or cancel: %(url)s", url=own_url)
-    return how
 
 
 def _is_sensitive(appointment: Appointment) -> bool:

@@ -155,7 +155,6 @@ def feed_for(keys: links.Keys, municipality_id: int, token: str) -> Feed:
         select(Feed)
         .where(Feed.id == claimed.id, Feed.municipality_id == municipality_id)
         .options(joinedload(Feed.desk, innerjoin=True).joinedload(Desk.office, innerjoin=True))
-        .execution_options(populate_existing=True)
     )
     if feed is None or claimed.generation > feed.generation:
         raise FeedUnknown

@@ -16,6 +16,7 @@ from booking.db import db
 from booking.outbox.queue import erase
 from booking.staff.audit import record, worker_of
 from booking.townhall.models import Municipality
+from booking.townhall.revisions import raise_activity
 
 BATCH = 200
 
@@ -32,7 +33,11 @@ def erasure_day(last_end: datetime, municipality: Municipality) -> date:
 
 
 def forget(booking: Booking, now: datetime) -> None:
-    """Erases name, contact and reference, revokes the link, and deletes the messages. Flushes."""
+    """Erases name, contact and reference, revokes the link, and deletes the messages. Flushes.
+
+    Feeds show references, so the offices' activity is raised.
+    """
+    raise_activity((appointment.counter.desk.office_id for appointment in booking.appointments), now)
     erase(appointment.id for appointment in booking.appointments)
     booking.name = booking.email = booking.phone = booking.reference = None
     booking.forgotten_at = now

@@ -24,7 +24,7 @@ def tick_of(moment: datetime) -> int:
 
 def tick_from(moment: datetime) -> int:
     """The first tick that begins at or after this moment."""
-    return tick_of(moment - timedelta.resolution) + 1
+    return tick_of(moment.astimezone(UTC) - timedelta.resolution) + 1
 
 
 def moment_of(tick: int) -> datetime:

@@ -45,8 +45,8 @@ def upgrade() -> None:
         sa.Column("hold_minutes", sa.Integer(), nullable=False),
         sa.Column("retention_days", sa.Integer(), nullable=False),
         sa.Column("reminders", sa.JSON(), nullable=False),
-        sa.CheckConstraint("hold_minutes BETWEEN 5 AND 60", name="ck_municipality_hold_minutes"),
-        sa.CheckConstraint("retention_days BETWEEN 0 AND 365", name="ck_municipality_retention_days"),
+        sa.CheckConstraint("hold_minutes BETWEEN 5 AND 60", name=op.f("ck_municipality_hold_minutes")),
+        sa.CheckConstraint("retention_days BETWEEN 0 AND 365", name=op.f("ck_municipality_retention_days")),
         sa.PrimaryKeyConstraint("id", name="pk_municipality"),
         sa.UniqueConstraint("slug", name="uq_municipality_slug"),
     )
@@ -79,12 +79,12 @@ def upgrade() -> None:
         sa.Column("first_free_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name="ck_booking_named_until_forgotten"),
+        sa.CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name=op.f("ck_booking_named_until_forgotten")),
         sa.CheckConstraint(
-            "(forgotten_at IS NULL) = (reference IS NOT NULL)", name="ck_booking_reference_until_forgotten"
+            "(forgotten_at IS NULL) = (reference IS NOT NULL)", name=op.f("ck_booking_reference_until_forgotten")
         ),
         sa.CheckConstraint(
-            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name="ck_booking_no_contact_when_forgotten"
+            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name=op.f("ck_booking_no_contact_when_forgotten")
         ),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_booking_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_booking"),
@@ -142,8 +142,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=200), nullable=True),
         sa.Column("provider_id", sa.String(length=80), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name="ck_message_claimed_while_sending"),
-        sa.CheckConstraint("subject_kind IN ('appointment')", name="ck_message_subject_kind"),
+        sa.CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name=op.f("ck_message_claimed_while_sending")),
+        sa.CheckConstraint("subject_kind IN ('appointment')", name=op.f("ck_message_subject_kind")),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_message_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_message"),
         sa.UniqueConstraint(
@@ -184,16 +184,16 @@ def upgrade() -> None:
         sa.Column("fee", sa.Numeric(precision=8, scale=2), nullable=True),
         sa.Column("min_notice_hours", sa.Integer(), nullable=False),
         sa.Column("max_days_ahead", sa.Integer(), nullable=False),
-        sa.CheckConstraint("in_person IN ('yes', 'no')", name="ck_service_in_person"),
-        sa.CheckConstraint("online IN ('yes', 'partly', 'no')", name="ck_service_online"),
-        sa.CheckConstraint("walk_in IN ('yes', 'sometimes', 'no')", name="ck_service_walk_in"),
+        sa.CheckConstraint("in_person IN ('yes', 'no')", name=op.f("ck_service_in_person")),
+        sa.CheckConstraint("online IN ('yes', 'partly', 'no')", name=op.f("ck_service_online")),
+        sa.CheckConstraint("walk_in IN ('yes', 'sometimes', 'no')", name=op.f("ck_service_walk_in")),
         sa.CheckConstraint(
-            "extra_person_minutes >= 0 AND extra_person_minutes % 5 = 0", name="ck_service_extra_person_minutes"
+            "extra_person_minutes >= 0 AND extra_person_minutes % 5 = 0", name=op.f("ck_service_extra_person_minutes")
         ),
-        sa.CheckConstraint("max_days_ahead BETWEEN 1 AND 400", name="ck_service_max_days_ahead"),
-        sa.CheckConstraint("max_people BETWEEN 1 AND 20", name="ck_service_max_people"),
-        sa.CheckConstraint("min_notice_hours >= 0", name="ck_service_min_notice_hours"),
-        sa.CheckConstraint("minutes BETWEEN 5 AND 480 AND minutes % 5 = 0", name="ck_service_minutes"),
+        sa.CheckConstraint("max_days_ahead BETWEEN 1 AND 400", name=op.f("ck_service_max_days_ahead")),
+        sa.CheckConstraint("max_people BETWEEN 1 AND 20", name=op.f("ck_service_max_people")),
+        sa.CheckConstraint("min_notice_hours >= 0", name=op.f("ck_service_min_notice_hours")),
+        sa.CheckConstraint("minutes BETWEEN 5 AND 480 AND minutes % 5 = 0", name=op.f("ck_service_minutes")),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_service_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_service"),
         sa.UniqueConstraint("municipality_id", "key", name="uq_service_municipality_id_key"),
@@ -208,7 +208,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(length=200), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.CheckConstraint("email = lower(email)", name="ck_staff_email_lower"),
+        sa.CheckConstraint("email = lower(email)", name=op.f("ck_staff_email_lower")),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_staff_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_staff"),
         sa.UniqueConstraint("municipality_id", "email", name="uq_staff_municipality_id_email"),
@@ -241,8 +241,8 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("step_minutes", sa.Integer(), nullable=False),
         sa.Column("buffer_minutes", sa.Integer(), nullable=False),
-        sa.CheckConstraint("buffer_minutes >= 0 AND buffer_minutes % 5 = 0", name="ck_desk_buffer_minutes"),
-        sa.CheckConstraint("step_minutes IN (5, 10, 15, 20, 30, 60)", name="ck_desk_step_minutes"),
+        sa.CheckConstraint("buffer_minutes >= 0 AND buffer_minutes % 5 = 0", name=op.f("ck_desk_buffer_minutes")),
+        sa.CheckConstraint("step_minutes IN (5, 10, 15, 20, 30, 60)", name=op.f("ck_desk_step_minutes")),
         sa.ForeignKeyConstraint(["office_id"], ["office.id"], name="fk_desk_office_id"),
         sa.PrimaryKeyConstraint("id", name="pk_desk"),
         sa.UniqueConstraint("office_id", "key", name="uq_desk_office_id_key"),
@@ -323,8 +323,8 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("sequence >= 0", name="ck_appointment_sequence"),
-        sa.CheckConstraint("starts_at < ends_at", name="ck_appointment_starts_before_ends"),
+        sa.CheckConstraint("sequence >= 0", name=op.f("ck_appointment_sequence")),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_appointment_starts_before_ends")),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.id"], name="fk_appointment_booking_id"),
         sa.ForeignKeyConstraint(["counter_id"], ["counter.id"], name="fk_appointment_counter_id"),
         sa.PrimaryKeyConstraint("id", name="pk_appointment"),
@@ -341,7 +341,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reasons", sa.JSON(), nullable=False),
-        sa.CheckConstraint("starts_at < ends_at", name="ck_closure_starts_before_ends"),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_closure_starts_before_ends")),
         sa.ForeignKeyConstraint(["counter_id"], ["counter.id"], name="fk_closure_counter_id", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["office_id"], ["office.id"], name="fk_closure_office_id"),
         sa.PrimaryKeyConstraint("id", name="pk_closure"),
@@ -373,7 +373,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("first_free_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("booking_id", key, nullable=True),
-        sa.CheckConstraint("people >= 1", name="ck_hold_people"),
+        sa.CheckConstraint("people >= 1", name=op.f("ck_hold_people")),
         sa.ForeignKeyConstraint(["booking_id"], ["booking.id"], name="fk_hold_booking_id"),
         sa.ForeignKeyConstraint(["counter_id"], ["counter.id"], name="fk_hold_counter_id"),
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name="fk_hold_service_id"),
@@ -388,12 +388,12 @@ def upgrade() -> None:
         sa.Column("closes", sa.Integer(), nullable=False),
         sa.Column("from_on", sa.Date(), nullable=False),
         sa.Column("until_on", sa.Date(), nullable=True),
-        sa.CheckConstraint("opens % 5 = 0 AND closes % 5 = 0", name="ck_opening_hours_whole_ticks"),
+        sa.CheckConstraint("opens % 5 = 0 AND closes % 5 = 0", name=op.f("ck_opening_hours_whole_ticks")),
         sa.CheckConstraint(
-            "opens >= 0 AND opens < closes AND closes <= 1440", name="ck_opening_hours_opens_before_closes"
+            "opens >= 0 AND opens < closes AND closes <= 1440", name=op.f("ck_opening_hours_opens_before_closes")
         ),
-        sa.CheckConstraint("until_on IS NULL OR from_on <= until_on", name="ck_opening_hours_from_before_until"),
-        sa.CheckConstraint("weekday BETWEEN 0 AND 6", name="ck_opening_hours_weekday"),
+        sa.CheckConstraint("until_on IS NULL OR from_on <= until_on", name=op.f("ck_opening_hours_from_before_until")),
+        sa.CheckConstraint("weekday BETWEEN 0 AND 6", name=op.f("ck_opening_hours_weekday")),
         sa.ForeignKeyConstraint(["counter_id"], ["counter.id"], name="fk_opening_hours_counter_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_opening_hours"),
     )
@@ -405,7 +405,7 @@ def upgrade() -> None:
         sa.Column("service_id", key, nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("people", sa.Integer(), nullable=False),
-        sa.CheckConstraint("people >= 1", name="ck_appointment_service_people"),
+        sa.CheckConstraint("people >= 1", name=op.f("ck_appointment_service_people")),
         sa.ForeignKeyConstraint(["appointment_id"], ["appointment.id"], name="fk_appointment_service_appointment_id"),
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name="fk_appointment_service_service_id"),
         sa.PrimaryKeyConstraint("appointment_id", "service_id", name="pk_appointment_service"),
@@ -418,9 +418,9 @@ def upgrade() -> None:
         sa.Column("hold_id", key, nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(appointment_id IS NULL) = (expires_at IS NOT NULL)", name="ck_occupancy_booked_or_ends_by_itself"
+            "(appointment_id IS NULL) = (expires_at IS NOT NULL)", name=op.f("ck_occupancy_booked_or_ends_by_itself")
         ),
-        sa.CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="ck_occupancy_one_taker"),
+        sa.CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name=op.f("ck_occupancy_one_taker")),
         sa.ForeignKeyConstraint(["appointment_id"], ["appointment.id"], name="fk_occupancy_appointment_id"),
         sa.ForeignKeyConstraint(["counter_id"], ["counter.id"], name="fk_occupancy_counter_id"),
         sa.ForeignKeyConstraint(["hold_id"], ["hold.id"], name="fk_occupancy_hold_id", ondelete="CASCADE"),
@@ -437,7 +437,7 @@ def upgrade() -> None:
         sa.Column("arrived_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("served_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("missed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("served_at IS NULL OR missed_at IS NULL", name="ck_visit_served_or_missed"),
+        sa.CheckConstraint("served_at IS NULL OR missed_at IS NULL", name=op.f("ck_visit_served_or_missed")),
         sa.ForeignKeyConstraint(["appointment_id"], ["appointment.id"], name="fk_visit_appointment_id"),
         sa.ForeignKeyConstraint(["desk_id"], ["desk.id"], name="fk_visit_desk_id"),
         sa.PrimaryKeyConstraint("id", name="pk_visit"),
