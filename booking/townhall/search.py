@@ -1,24 +1,34 @@
-"""Finding a service by what people type: their words, any language, accents and small slips forgiven."""
+"""Finding a service by what people type: their words, any language, accents, slips and compounds forgiven.
+
+Words are compared by the pieces of three and four letters that they share, and a rare piece says more than a common
+one. So "rijbewijs verniewen" is nearest to "rijbewijs vernieuwen", "vergunning teras" to "terrasvergunning", and
+"ik wil een" to nothing much.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from booking.townhall.models import Service
 
-CLOSE_ENOUGH = 0.5  # share of letter triples in common, at which a word counts as a misspelling
-_FIELDS = {"name": 3.0, "words": 2.0, "summary": 0.5}
+SIZES = (3, 4)
+MOST_WORDS = 20
+_FIELDS = {"name": 2.0, "words": 2.0, "summary": 0.5, "who": 0.3}
+
+Texts = tuple[int, tuple[tuple[float, str], ...]]  # the id of a service, and what is read about it with its weight
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One service and the words under which it is found, each with its weight."""
+class Index:
+    """For each piece of a word: the services in which it stands, each with its weight times how rare the piece is."""
 
-    service_id: int
-    words: dict[str, float]
+    places: dict[str, dict[int, float]]
 
 
 def folded(text: str) -> str:
@@ -31,50 +41,59 @@ def words_in(text: str) -> list[str]:
     return re.findall(r"\w+", folded(text))
 
 
-def index(services: Sequence[Service]) -> list[Entry]:
-    """The words of every service in all its languages: of its name, its search words and its summary."""
-    entries = []
-    for service in services:
-        weights: dict[str, float] = {}
-        for text in service.texts:
-            for field, weight in _FIELDS.items():
-                value = getattr(text, field)
-                for word in words_in(" ".join(value) if isinstance(value, list) else value):
-                    weights[word] = max(weights.get(word, 0.0), weight)
-        entries.append(Entry(service.id, weights))
-    return entries
+def index(services: Sequence[Service]) -> Index:
+    """The index of the services in all their languages; made anew only when one of their texts has changed."""
+    return _index(tuple((service.id, tuple(_texts(service))) for service in services))
 
 
-def ranking(entries: Sequence[Entry], query: str) -> list[int]:
-    """The ids of the services that answer the query, best first; empty when none has anything to do with it."""
-    asked = words_in(query)
-    if not asked:
-        return []
-    scores = [(_score(entry, asked), entry.service_id) for entry in entries]
-    best = max((score for score, _ in scores), default=0.0)
-    good = [(score, id) for score, id in scores if score > 0 and score >= best / 3]
-    return [id for score, id in sorted(good, key=lambda pair: (-pair[0], pair[1]))]
+def ranking(index: Index, query: str) -> list[int]:
+    """The ids of the services that answer the query, best first; empty when none has anything to do with it.
+
+    A service answers when more than half of one typed word is found in it; all its pieces then count.
+    """
+    scores: Counter[int] = Counter()
+    answering: set[int] = set()
+    for word in dict.fromkeys(words_in(query)[:MOST_WORDS]):
+        pieces = _pieces(word)
+        found: Counter[int] = Counter()
+        for piece in pieces:
+            places = index.places.get(piece, {})
+            scores.update(places)
+            found.update(places.keys())
+        answering |= {id for id, count in found.items() if count > len(pieces) / 2}
+    best = max((scores[id] for id in answering), default=0.0)
+    return sorted((id for id in answering if scores[id] >= best / 3), key=lambda id: (-scores[id], id))
 
 
-def _score(entry: Entry, asked: Sequence[str]) -> float:
-    return sum(max((_likeness(word, known) * w for known, w in entry.words.items()), default=0.0) for word in asked)
+def _texts(service: Service) -> list[tuple[float, str]]:
+    found = []
+    for text in service.texts:
+        for field, weight in _FIELDS.items():
+            value = getattr(text, field)
+            found.append((weight, " ".join(value) if isinstance(value, list) else value))
+    return found
 
 
-def _likeness(typed: str, known: str) -> float:
-    """1 for the same word, less for a beginning, a part or a misspelling of it, 0 for anything else."""
-    if typed == known:
-        return 1.0
-    if len(typed) < 3 or len(known) < 3:
-        return 0.0
-    if known.startswith(typed):
-        return 0.8
-    if typed in known or (len(known) > 4 and known in typed):
-        return 0.6
-    common, both = _triples(typed) & _triples(known), _triples(typed) | _triples(known)
-    likeness = len(common) / len(both)
-    return likeness * 0.6 if likeness >= CLOSE_ENOUGH else 0.0
+@lru_cache(maxsize=16)
+def _index(services: tuple[Texts, ...]) -> Index:
+    places: dict[str, dict[int, float]] = {}
+    for id, texts in services:
+        for word, weight in _words(texts).items():
+            for piece in _pieces(word):
+                weights = places.setdefault(piece, {})
+                weights[id] = max(weights.get(id, 0.0), weight)
+    for weights in places.values():
+        rarity = math.log(1 + (len(services) - len(weights) + 0.5) / (len(weights) + 0.5))
+        for id in weights:
+            weights[id] *= rarity
+    return Index(places)
 
 
-def _triples(word: str) -> set[str]:
-    padded = f"  {word} "
-    return {padded[i : i + 3] for i in range(len(padded) - 2)}
+def _words(texts: Iterable[tuple[float, str]]) -> dict[str, float]:
+    """Each word with the weight of the weightiest text in which it stands."""
+    return {word: weight for weight, text in sorted(texts) for word in words_in(text)}
+
+
+def _pieces(word: str) -> set[str]:
+    padded = f" {word} "
+    return {padded[i : i + size] for size in SIZES for i in range(len(padded) - size + 1)}
