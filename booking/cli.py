@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -29,7 +29,7 @@ def import_file(file: Path, town: str | None) -> None:
     begin_write()
     municipality = _municipality(town)
     try:
-        outcome = import_catalogue(municipality, file.read_bytes())
+        outcome = import_catalogue(municipality, file.read_bytes(), current_app.extensions["balie"]["clock"]())
     except CatalogueError as error:
         db.session.rollback()
         click.echo("\n".join(error.problems), err=True)

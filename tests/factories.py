@@ -109,9 +109,7 @@ def make_counter(desk: Desk, number: int = 1) -> Counter:
 
 def make_hours(counter: Counter, weekday: int, opens: int, closes: int) -> OpeningHours:
     return _flushed(
-        OpeningHours(
-            counter_id=counter.id, weekday=weekday, opens=opens, closes=closes, from_on=date(2020, 1, 1)
-        )
+        OpeningHours(counter_id=counter.id, weekday=weekday, opens=opens, closes=closes, from_on=date(2020, 1, 1))
     )
 
 

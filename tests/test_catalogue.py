@@ -17,6 +17,7 @@ from booking.config import ROOT
 from booking.db import Base, begin_write, db
 from booking.townhall.catalogue import CatalogueError, Outcome, import_catalogue, read_catalogue
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
+from tests.conftest import MONDAY
 from tests.factories import LANGUAGES, Town, make_counter, make_desk, make_municipality
 
 pytestmark = pytest.mark.townhall
@@ -100,7 +101,7 @@ def writes() -> Iterator[list[str]]:
 def test_the_real_catalogue_brings_104_services_in_four_languages(context: Flask, town: Town) -> None:
     before, municipality = counts(), with_all_desks(town)
 
-    outcome = import_catalogue(municipality, REAL)
+    outcome = import_catalogue(municipality, REAL, MONDAY)
     db.session.commit()
 
     assert outcome == Outcome(added=104, changed=0, unchanged=0)
@@ -117,7 +118,7 @@ def test_the_real_catalogue_brings_104_services_in_four_languages(context: Flask
 
 
 def test_a_new_service_is_served_by_all_counters_of_its_desk(context: Flask, town: Town) -> None:
-    import_catalogue(with_all_desks(town), a_file(row(key="permit", desk="building"), row(key="eid")))
+    import_catalogue(with_all_desks(town), a_file(row(key="permit", desk="building"), row(key="eid")), MONDAY)
     db.session.commit()
 
     served = select(Service.key, Desk.key).join(CounterService, CounterService.service_id == Service.id)
@@ -127,13 +128,13 @@ def test_a_new_service_is_served_by_all_counters_of_its_desk(context: Flask, tow
 
 
 def test_importing_twice_changes_nothing(context: Flask, town: Town) -> None:
-    import_catalogue(with_all_desks(town), REAL)
+    import_catalogue(with_all_desks(town), REAL, MONDAY)
     db.session.commit()
     begin_write()
     municipality = db.session.get_one(Municipality, town.municipality_id)
 
     with writes() as written:
-        outcome = import_catalogue(municipality, REAL)
+        outcome = import_catalogue(municipality, REAL, MONDAY)
         db.session.commit()
 
     assert outcome == Outcome(added=0, changed=0, unchanged=104)
@@ -147,13 +148,13 @@ def test_importing_twice_changes_nothing(context: Flask, town: Town) -> None:
 def test_a_changed_row_changes_that_service_only(
     context: Flask, town: Town, change: dict[str, str], table: str
 ) -> None:
-    import_catalogue(with_all_desks(town), a_file(row(key="eid"), row(key="licence")))
+    import_catalogue(with_all_desks(town), a_file(row(key="eid"), row(key="licence")), MONDAY)
     db.session.commit()
     begin_write()
     municipality = db.session.get_one(Municipality, town.municipality_id)
 
     with writes() as written:
-        outcome = import_catalogue(municipality, a_file(row(key="eid"), row(key="licence", **change)))
+        outcome = import_catalogue(municipality, a_file(row(key="eid"), row(key="licence", **change)), MONDAY)
         db.session.commit()
 
     assert outcome == Outcome(added=0, changed=1, unchanged=1)
@@ -163,10 +164,10 @@ def test_a_changed_row_changes_that_service_only(
 def test_a_language_that_is_switched_on_later_is_added(context: Flask, town: Town) -> None:
     municipality = with_all_desks(town)
     municipality.languages = ["nl"]
-    import_catalogue(municipality, a_file(row(key="eid")))
+    import_catalogue(municipality, a_file(row(key="eid")), MONDAY)
     municipality.languages = ["nl", "de"]
 
-    outcome = import_catalogue(municipality, a_file(row(key="eid")))
+    outcome = import_catalogue(municipality, a_file(row(key="eid")), MONDAY)
     db.session.commit()
 
     assert outcome == Outcome(added=0, changed=1, unchanged=0)
@@ -179,7 +180,7 @@ def test_another_town_keeps_its_own_services(context: Flask, town: Town) -> None
     db.session.add(Service(municipality_id=other.id, key="eid", desk_key="civil", minutes=5, **OTHERWISE))
     db.session.commit()
 
-    import_catalogue(with_all_desks(town), a_file(row(key="eid", minutes="30")))
+    import_catalogue(with_all_desks(town), a_file(row(key="eid", minutes="30")), MONDAY)
     db.session.commit()
 
     services = db.session.scalars(select(Service).where(Service.key == "eid")).all()
@@ -247,7 +248,7 @@ def test_all_wrong_rows_are_named_at_once_and_then_nothing_is_imported(context: 
     rows = [row(**{"key": f"service_{n}", **change}) for n, (change, _) in enumerate(WRONG)]
 
     with pytest.raises(CatalogueError) as refusal:
-        import_catalogue(municipality, a_file(row(key="right"), *rows))
+        import_catalogue(municipality, a_file(row(key="right"), *rows), MONDAY)
     db.session.commit()
 
     lines = [int(problem.split()[1]) for problem in refusal.value.problems]

@@ -61,8 +61,6 @@ def day(app: Flask, town: Town) -> int:
     return appointment(app, town)
 
 
-
-
 def test_every_route_has_a_guard_and_only_these_are_public(app: Flask) -> None:
     guards = app.extensions["balie"]["guards"]
 

@@ -127,5 +127,5 @@ def test_templates_hold_no_script_and_no_style_of_their_own() -> None:
         if file.parent.name == "messages":
             continue  # mail programs know no style sheets
         assert "style=" not in text and "<style" not in text, file.name
-        assert "<script" not in text.replace('<script src=', ""), file.name
+        assert "<script" not in text.replace("<script src=", ""), file.name
         assert not re.search(r"\son[a-z]+=", text), file.name

@@ -146,9 +146,7 @@ def test_a_reminder_is_never_sent_after_the_appointment_began(context: Flask, to
     assert states()["reminder day-before email"] == "expired"
 
 
-def test_moved_and_cancelled_appointments_drop_what_is_no_longer_true(
-    context: Flask, town: Town, clock: Clock
-) -> None:
+def test_moved_and_cancelled_appointments_drop_what_is_no_longer_true(context: Flask, town: Town, clock: Clock) -> None:
     appointment = booked(town, clock, ALICE)
     begin = (citizen_of(town.municipality_id), clock())
     db.session.rollback()

@@ -39,9 +39,7 @@ def doomed(cluster: Cluster, tmp_path: Path, clock: Clock) -> Iterator[tuple[Fla
         db.engine.dispose()
 
 
-def test_a_feed_is_served_from_memory_for_a_day(
-    doomed: tuple[Flask, str, str], cluster: Cluster, clock: Clock
-) -> None:
+def test_a_feed_is_served_from_memory_for_a_day(doomed: tuple[Flask, str, str], cluster: Cluster, clock: Clock) -> None:
     app, path, name = doomed
     visitor = Visitor(app)
     before = visitor.get(path)

@@ -37,9 +37,7 @@ def people(app: Flask, town: Town) -> None:
         make_staff(town.municipality_id, "ann@testdorp.example.org", Role.ADMINISTRATOR)
         for staff in db.session.scalars(select(Staff)):
             staff.language = "en"
-        db.session.add(
-            Feed(municipality_id=town.municipality_id, desk_id=town.desk_id, name="Civil", made_at=TEN)
-        )
+        db.session.add(Feed(municipality_id=town.municipality_id, desk_id=town.desk_id, name="Civil", made_at=TEN))
         db.session.commit()
 
 

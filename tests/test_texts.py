@@ -40,7 +40,9 @@ def catalogue(language: str) -> Catalog:
 @pytest.mark.parametrize("language", OTHER_LANGUAGES)
 def test_every_text_is_translated(language: str) -> None:
     known = {
-        message.id if isinstance(message.id, str) else message.id[0]: message for message in catalogue(language) if message.id
+        message.id if isinstance(message.id, str) else message.id[0]: message
+        for message in catalogue(language)
+        if message.id
     }
 
     assert texts() - set(known) == set(), "run make messages, then translate"
@@ -56,7 +58,11 @@ def test_translations_keep_the_places_to_fill_in(language: str) -> None:
     for message in catalogue(language):
         if not message.id:
             continue
-        pairs = [(message.id, message.string)] if isinstance(message.id, str) else zip(message.id, message.string, strict=True)
+        pairs = (
+            [(message.id, message.string)]
+            if isinstance(message.id, str)
+            else zip(message.id, message.string, strict=True)
+        )
         for source, translated in pairs:
             wanted, found = (set(re.findall(r"%\(\w+\)s", text)) for text in (source, translated))
             assert wanted == found or (wanted | found == {"%(num)s"}), (source, translated)

@@ -141,9 +141,7 @@ def _shown(horizon: Horizon, lines: Sequence[CounterLine], booked: Sequence[Appo
     return range(horizon.base + first, horizon.base + last)
 
 
-def _blocks(
-    counter: Counter, line: CounterLine, booked: Sequence[Appointment], shown: range, base: int
-) -> list[Block]:
+def _blocks(counter: Counter, line: CounterLine, booked: Sequence[Appointment], shown: range, base: int) -> list[Block]:
     """The column from top to bottom, without gaps."""
     blocks: list[Block] = []
     tick = shown.start

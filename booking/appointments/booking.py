@@ -160,9 +160,7 @@ def _occupy(held: Hold, appointment: Appointment, line: CounterLine, demand: Dem
     take(line.counter_id, missing, now, appointment_id=appointment.id)
 
 
-def _shift_ticks(
-    appointment: Appointment, line: CounterLine, demand: Demand, start: datetime, now: datetime
-) -> None:
+def _shift_ticks(appointment: Appointment, line: CounterLine, demand: Demand, start: datetime, now: datetime) -> None:
     wanted = _ticks(line, demand, start)
     stays = line.counter_id == appointment.counter_id
     own = set(ticks_of(appointment.id)) if stays else set()

@@ -17,9 +17,7 @@ from booking.townhall.revisions import raise_revision
 KEEP_ENDED = timedelta(days=1)  # so that what was typed late still finds its hold
 
 
-def hold(
-    office: Office, demand: Demand, start: datetime, now: datetime, instead_of: Hold | None = None
-) -> Hold:
+def hold(office: Office, demand: Demand, start: datetime, now: datetime, instead_of: Hold | None = None) -> Hold:
     """Keeps the slot for the municipality's hold minutes and lets go of the hold it replaces.
 
     Raises SlotTaken. Flushes.

@@ -36,9 +36,7 @@ class Booking(Base):
         UniqueConstraint("municipality_id", "reference"),
         CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name="named_until_forgotten"),
         CheckConstraint("(forgotten_at IS NULL) = (reference IS NOT NULL)", name="reference_until_forgotten"),
-        CheckConstraint(
-            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name="no_contact_when_forgotten"
-        ),
+        CheckConstraint("forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name="no_contact_when_forgotten"),
     )
 
     id: Mapped[int] = key()

@@ -91,9 +91,7 @@ def _recipient(message: Message, appointment: Appointment) -> str | None:
     return booking.email if message.channel == MessageChannel.EMAIL else booking.phone
 
 
-def _content(
-    settings: Settings, message: Message, appointment: Appointment, recipient: str, now: datetime
-) -> bytes:
+def _content(settings: Settings, message: Message, appointment: Appointment, recipient: str, now: datetime) -> bytes:
     words = wording(message.kind, appointment, settings)
     if message.channel == MessageChannel.SMS:
         return words.short.encode()

@@ -240,7 +240,7 @@ def build_demo(now: datetime, keys: Keys, report: Callable[[str], None] = lambda
     db.session.flush()
     report(f"Demo: town hall with {len(OFFICES)} offices and {len(counters)} counters")
     _add_hours(counters, date(today.year - 1, 1, 1))
-    added = import_catalogue(town, CATALOGUE.read_bytes()).added
+    added = import_catalogue(town, CATALOGUE.read_bytes(), now).added
     _share_out(counters)
     report(f"Demo: {added} services")
     _close_on_holidays(town, today)

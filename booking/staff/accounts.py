@@ -48,9 +48,7 @@ def signed_in(municipality_id: int, email: str, password: str) -> Staff | None:
 def check_tries(limits: dict[str, int], now: datetime) -> None:
     """Raises Throttled when one of the subjects (pseudonym → limit) has failed too often within the window."""
     for subject, limit in limits.items():
-        recent = select(func.count(), func.min(Attempt.at)).where(
-            Attempt.subject == subject, Attempt.at > now - WINDOW
-        )
+        recent = select(func.count(), func.min(Attempt.at)).where(Attempt.subject == subject, Attempt.at > now - WINDOW)
         count, oldest = db.session.execute(recent).one()
         if count >= limit:
             raise Throttled(oldest + WINDOW)

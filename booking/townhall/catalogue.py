@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy import insert, select
 
 from booking.db import db
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
-from booking.townhall.revisions import raise_revision
+from booking.townhall.revisions import raise_activity
 
 TEXTS = ("name", "summary", "who", "bring", "words")
 LISTS = ("bring", "words")
@@ -55,13 +56,13 @@ class Row:
     texts: dict[str, dict[str, Any]]
 
 
-def import_catalogue(municipality: Municipality, content: bytes) -> Outcome:
+def import_catalogue(municipality: Municipality, content: bytes, now: datetime) -> Outcome:
     """Adds and updates the services of the file; none is deleted. Raises CatalogueError. Flushes.
 
     A new service is served by all counters of the desks it names.
     """
     rows = read_catalogue(content, municipality.languages, _desk_keys(municipality))
-    raise_revision(office.id for office in municipality.offices)
+    raise_activity((office.id for office in municipality.offices), now)
     query = select(Service).where(Service.municipality_id == municipality.id)
     known = {service.key: service for service in db.session.scalars(query)}
     added = changed = 0

@@ -20,9 +20,7 @@ def services(municipality: Municipality) -> Sequence[Service]:
 
 
 def service_with(municipality: Municipality, key: str) -> Service | None:
-    return db.session.scalar(
-        select(Service).where(Service.municipality_id == municipality.id, Service.key == key)
-    )
+    return db.session.scalar(select(Service).where(Service.municipality_id == municipality.id, Service.key == key))
 
 
 def offices_for(municipality: Municipality, service: Service) -> Sequence[Office]:
@@ -40,9 +38,7 @@ def offices_for(municipality: Municipality, service: Service) -> Sequence[Office
 def desks(municipality: Municipality) -> Sequence[Desk]:
     """All desks, office by office."""
     query = select(Desk).join(Office).where(Office.municipality_id == municipality.id)
-    return db.session.scalars(
-        query.order_by(Office.position, Desk.position).options(joinedload(Desk.office))
-    ).all()
+    return db.session.scalars(query.order_by(Office.position, Desk.position).options(joinedload(Desk.office))).all()
 
 
 def desk_with(municipality: Municipality, id: int) -> Desk | None:

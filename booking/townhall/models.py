@@ -175,9 +175,7 @@ class CounterService(Base):
     __tablename__ = "counter_service"
 
     counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"), primary_key=True)
-    service_id: Mapped[int] = mapped_column(
-        ForeignKey("service.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"), primary_key=True, index=True)
 
 
 class OpeningHours(Base):

@@ -11,7 +11,16 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import OperationalError
 
-from booking.calendars.feed import Cancelled, FeedBody, FeedRevoked, FeedUnknown, feed_body, feed_for, last_served, note_fetch
+from booking.calendars.feed import (
+    Cancelled,
+    FeedBody,
+    FeedRevoked,
+    FeedUnknown,
+    feed_body,
+    feed_for,
+    last_served,
+    note_fetch,
+)
 from booking.calendars.feed import not_modified as is_not_modified
 from booking.db import begin_write, db
 from booking.web.language import preferred_of_all

@@ -133,9 +133,10 @@ def _refused(error: HTTPException) -> ResponseReturnValue:
 
 
 def _not_found() -> str:
+    text: str = _("Check the address. A link to an appointment stops working when its data have been erased.")
     if request.path.startswith("/staff/"):
-        return _("Check the address, or ask a colleague whose account may see it.")
-    return _("Check the address. A link to an appointment stops working when its data have been erased.")
+        text = _("Check the address, or ask a colleague whose account may see it.")
+    return text
 
 
 def _broken(_error: Any) -> ResponseReturnValue:

@@ -96,7 +96,9 @@ def opened(browser: Browser, **options: object) -> Iterator[BrowserContext]:
     """A fresh browser profile; a page that breaks our own content policy fails the test."""
     context = browser.new_context(**{"locale": "nl-BE", **options})  # type: ignore[arg-type]
     complaints: list[str] = []
-    context.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
+    context.on(
+        "console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None
+    )
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     yield context
     context.close()

@@ -82,7 +82,7 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
 STAFF = ["agenda/{desk}", "agenda/{desk}?view=list", "agenda/{desk}/2026-11-22", "feeds", "outbox"]
 
 
-@pytest.mark.parametrize(("width", "scheme", "language"), LOOKS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("width", "scheme", "language"), LOOKS, ids=str)
 @pytest.mark.parametrize(("path", "then"), [one[1:] for one in CITIZEN], ids=[one[0] for one in CITIZEN])
 def test_a_citizens_page(
     demo: House, chromium: Browser, path: str, then: Callable[[Page], None], width: int, scheme: str, language: str

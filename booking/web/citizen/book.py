@@ -180,5 +180,3 @@ def _details_page(held: Hold, form: DetailsForm) -> str:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 9
-
-

@@ -50,7 +50,9 @@ def own(token: str) -> ResponseReturnValue:
 def calendar(token: str) -> ResponseReturnValue:
     """The booking's appointments as a calendar file (RFC 5545)."""
     booking = booking_of(token)
-    answer = make_response(citizen_calendar(booking.appointments, language(), url_for("citizen.ask_find", _external=True)))
+    answer = make_response(
+        citizen_calendar(booking.appointments, language(), url_for("citizen.ask_find", _external=True))
+    )
     answer.headers["Content-Type"] = "text/calendar; charset=utf-8"
     answer.headers["Content-Disposition"] = 'attachment; filename="appointment.ics"'
     return answer

@@ -42,5 +42,3 @@ def replace_feed(id: int) -> ResponseReturnValue:
     record(member(account), "replace_feed", ("feed", feed.id), now())
     db.session.commit()
     return redirect(url_for("staff.feeds", replaced=id), 303)
-
-
