@@ -79,12 +79,15 @@ def upgrade() -> None:
         sa.Column("first_free_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name=op.f("ck_booking_named_until_forgotten")),
+        sa.CheckConstraint(
+            "(forgotten_at IS NULL) = (name IS NOT NULL)", name=op.f("ck_booking_named_until_forgotten")
+        ),
         sa.CheckConstraint(
             "(forgotten_at IS NULL) = (reference IS NOT NULL)", name=op.f("ck_booking_reference_until_forgotten")
         ),
         sa.CheckConstraint(
-            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name=op.f("ck_booking_no_contact_when_forgotten")
+            "forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)",
+            name=op.f("ck_booking_no_contact_when_forgotten"),
         ),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_booking_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_booking"),
@@ -142,7 +145,9 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=200), nullable=True),
         sa.Column("provider_id", sa.String(length=80), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name=op.f("ck_message_claimed_while_sending")),
+        sa.CheckConstraint(
+            "(state = 'sending') = (claimed_at IS NOT NULL)", name=op.f("ck_message_claimed_while_sending")
+        ),
         sa.CheckConstraint("subject_kind IN ('appointment')", name=op.f("ck_message_subject_kind")),
         sa.ForeignKeyConstraint(["municipality_id"], ["municipality.id"], name="fk_message_municipality_id"),
         sa.PrimaryKeyConstraint("id", name="pk_message"),
