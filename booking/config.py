@@ -143,7 +143,7 @@ def _sender(given: str | None, *, has_smtp: bool) -> str:
             raise SettingError("BALIE_SMTP is set but BALIE_SENDER is not: say from which address e-mail comes.")
         return "balie@localhost"
     try:
-        return validate_email(given, check_deliverability=False, allow_smtputf8=False).normalized
+        return validate_email(given, check_deliverability=False, allow_smtputf8=False).ascii_email or given
     except EmailNotValidError as error:
         raise SettingError(f"BALIE_SENDER is {given!r}, which is not an e-mail address: {error}") from error
 

@@ -55,6 +55,7 @@ class Program:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until it is asked to stop. The exit code: 0, or 1 when Balie could not start or one of its parts ended."""
+    os.umask(0o077)  # database, keys and written messages are for their owner only
     _when_asked_to_stop(_raise_stop_asked)
     try:
         _run(chosen_port(arguments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from booking.appointments.holds import forget_ended
 from booking.appointments.occupancy import sweep
 from booking.config import Settings
 from booking.db import begin_write, db
+from booking.delivery.files import delete_old
 from booking.delivery.send import send_due
 from booking.outbox.queue import beat, tidy
 from booking.privacy.forget import forget_due
@@ -30,8 +32,9 @@ def messages(settings: Settings, clock: Callable[[], datetime]) -> None:
         pass
 
 
-def tidying(_settings: Settings, clock: Callable[[], datetime]) -> None:
-    """Deletes what has ended by itself: holds, and the kept bytes of sent messages."""
+def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Deletes what has ended by itself: holds, the kept bytes of sent messages, and written messages of last week."""
+    delete_old(settings.instance, clock())
     begin_write()
     sweep(clock())
     forget_ended(clock())
@@ -77,6 +80,7 @@ def scheduler(app: Flask) -> BlockingScheduler:
 
 
 def main() -> None:
+    os.umask(0o077)  # written messages are for their owner only
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     made = scheduler(create_app())
 

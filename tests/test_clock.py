@@ -18,6 +18,9 @@ from booking.db import UtcDateTime, db
 from booking.slots.clock import TICK, TICK_MINUTES, day_start, moment_of, open_ticks, tick_from, tick_of
 from booking.slots.timeline import ticks_in
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
+from booking.townhall.models import Office
+from booking.townhall.revisions import raise_activity
+from tests.factories import Town
 
 pytestmark = pytest.mark.time
 
@@ -267,3 +270,13 @@ def test_a_moment_without_a_zone_is_refused(context: Flask) -> None:
         db.session.execute(insert(table).values(at=datetime(2026, 7, 1, 10, 0)))  # noqa: DTZ001
     with pytest.raises(StatementError, match="has no time zone"):
         db.session.execute(select(table).where(table.c.at > datetime(2026, 7, 1, 10, 0)))  # noqa: DTZ001
+
+
+def test_the_last_change_of_an_office_is_dated_in_utc_and_never_goes_back(context: Flask, town: Town) -> None:
+    dated = select(Office.activity_at).where(Office.id == town.office_id)
+
+    raise_activity([town.office_id], datetime(2026, 12, 1, 10, 0, tzinfo=BRUSSELS))
+    assert db.session.scalar(dated) == datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+    raise_activity([town.office_id], datetime(2026, 12, 1, 9, 59, tzinfo=BRUSSELS))
+
+    assert db.session.scalar(dated) == datetime(2026, 12, 1, 9, 0, tzinfo=UTC)

@@ -189,7 +189,7 @@ def test_a_clerk_sees_feeds_but_only_a_lead_replaces_them(app: Flask, town: Town
     alice, bob = signed_in(app, "alice"), signed_in(app, "bob")
     page = alice.get("/testdorp/staff/feeds")
     address = next(one for one in page.response.text.split('"') if ".ics" in one)
-    path = address.split("localhost", 1)[1]
+    path = address.split("localhost:8000", 1)[1]
     assert alice.get(path).status == 200
 
     with app.app_context():

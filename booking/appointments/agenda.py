@@ -13,7 +13,7 @@ from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.appointments.offers import CounterLine, load_lines
-from booking.appointments.visits import state_of
+from booking.appointments.visits import VisitState, state_of
 from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
 from booking.slots.timeline import between, first_in
@@ -66,7 +66,8 @@ class Agenda:
     @property
     def states(self) -> list[tuple[str, int]]:
         """How many visits are in each state."""
-        return sorted(Counted(state_of(one).value for one in self.appointments).items())
+        counted = Counted(state_of(one) for one in self.appointments)
+        return [(state.value, counted[state]) for state in VisitState]
 
     def moment_of_row(self, row: int) -> datetime:
         return moment_of(self.first_tick + row)

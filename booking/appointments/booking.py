@@ -139,6 +139,8 @@ def without(lines: OfficeLines, appointment: Appointment) -> OfficeLines:
 
 def _counter_for(held: Hold, demand: Demand, office: Office, now: datetime) -> CounterLine:
     """The counter that serves this booking: the held one while the hold lives, else the tightest free one."""
+    if held.starts_at <= now:
+        raise SlotTaken
     lines = lines_around(office, held.starts_at, now)
     bit = tick_of(held.starts_at) - lines.horizon.base
     if held.expires_at > now:

@@ -14,6 +14,7 @@ from booking.slots.clock import tick_of
 from booking.townhall.models import Municipality, Office
 from booking.townhall.revisions import raise_revision
 
+LONGEST = timedelta(hours=2)  # a form takes nobody longer; who keeps asking keeps the slot from others
 KEEP_ENDED = timedelta(days=1)  # so that what was typed late still finds its hold
 
 
@@ -47,14 +48,28 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, instead
 
 
 def extend(held: Hold, now: datetime) -> None:
-    """Gives the citizen the full time again, counted from now. Raises SlotTaken when the slot is gone. Flushes."""
+    """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all. Flushes.
+
+    Raises SlotTaken when the slot is gone, has begun, or was kept for long enough. A hold that has become a
+    booking stays as it is.
+    """
     office = held.counter.desk.office
     raise_revision([office.id])
-    held.expires_at = now + timedelta(minutes=office.municipality.hold_minutes)
+    db.session.refresh(held)
+    if held.booking_id is not None:
+        return
+    if now >= held.starts_at or now >= held.made_at + LONGEST:
+        raise SlotTaken
     free_hold(held.id)
-    length = Demand(held.service, held.people).ticks + held.counter.desk.buffer_minutes // 5
+    demand = Demand(held.service, held.people)
+    lines = lines_around(office, held.starts_at, now)
+    line = next(line for line in lines.counters if line.counter_id == held.counter_id)
     first = tick_of(held.starts_at)
-    take(held.counter_id, range(first, first + length), now, hold_id=held.id, expires_at=held.expires_at)
+    if not line.fits(demand.ticks) >> (first - lines.horizon.base) & 1:
+        raise SlotTaken
+    held.expires_at = now + timedelta(minutes=office.municipality.hold_minutes)
+    ticks = range(first, first + demand.ticks + line.buffer)
+    take(held.counter_id, ticks, now, hold_id=held.id, expires_at=held.expires_at)
     db.session.flush()
 
 

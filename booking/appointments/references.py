@@ -23,10 +23,15 @@ def new_reference(municipality_id: int) -> str:
 
 def booking_with(municipality_id: int, typed: str) -> Booking | None:
     """The booking with the reference that somebody typed: spaces, dashes and small letters do not matter."""
-    reference = "".join(character for character in typed.upper() if character.isalnum())
+    reference = plain(typed)
     return db.session.scalar(
         select(Booking).where(Booking.municipality_id == municipality_id, Booking.reference == reference)
     )
+
+
+def plain(typed: str) -> str:
+    """A reference as it is stored, however it was typed."""
+    return "".join(character for character in typed.upper() if character.isalnum())
 
 
 def grouped(reference: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -15,6 +15,7 @@ from booking.outbox.models import MessageChannel
 
 FOLDER = "outbox"
 SHOWN = 200
+KEEP = timedelta(days=7)
 _NAME = re.compile(r"[0-9]+\.(eml|txt)")
 
 
@@ -49,6 +50,14 @@ def letter(instance: Path, slug: str, name: str) -> Letter | None:
     """One message by the name of its file."""
     file = instance / FOLDER / slug / name
     return _read(file) if _NAME.fullmatch(name) and file.is_file() else None
+
+
+def delete_old(instance: Path, now: datetime) -> None:
+    """Deletes the messages written more than KEEP ago: they hold names, contacts and live links."""
+    for folder in (instance / FOLDER).glob("*/"):
+        for file in _files(instance, folder.name):
+            if datetime.fromtimestamp(file.stat().st_mtime, UTC) < now - KEEP:
+                file.unlink(missing_ok=True)
 
 
 def _files(instance: Path, slug: str) -> Iterator[Path]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
+
+from sqlalchemy.exc import OperationalError
 
 from booking.appointments.models import Appointment
 from booking.config import Settings
@@ -17,6 +20,8 @@ from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.queue import claim, defer, due_ids, end
 
 BATCH = 50
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,19 @@ def send_one(settings: Settings, id: int, clock: Callable[[], datetime]) -> bool
         db.session.rollback()
         return False
     db.session.commit()
-    parcel = _parcel(settings, id, clock())
-    if parcel is None:
-        return True
     try:
-        provider_id = send(settings, parcel.channel, parcel.recipient, parcel.content, parcel.file_name)
+        parcel = _parcel(settings, id, clock())
+        if parcel is not None:
+            provider_id = send(settings, parcel.channel, parcel.recipient, parcel.content, parcel.file_name)
+            _record_sent(id, provider_id, clock())
     except SendError as error:
         _record_refusal(id, error, clock())
-        return True
-    _record_sent(id, provider_id, clock())
+    except OperationalError:
+        raise  # the database is away: nothing can be recorded, and the claim runs out by itself
+    except Exception as error:  # one letter that cannot be written must not keep the others
+        _log.error("message %s: %s", id, type(error).__name__)
+        db.session.rollback()
+        _record_refusal(id, SendError(f"not written: {type(error).__name__}", is_permanent=True), clock())
     return True
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,8 +15,7 @@ from booking.db import db
 from booking.staff.models import Attempt, Role, Staff, StaffRole
 
 WINDOW = timedelta(minutes=15)
-TRIES_PER_ACCOUNT = 5
-TRIES_PER_ADDRESS = 50
+LONGEST_WINDOW = timedelta(days=7)
 
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash("nobody has this password")
@@ -45,20 +46,52 @@ def signed_in(municipality_id: int, email: str, password: str) -> Staff | None:
     return staff if staff and staff.is_active else None
 
 
-def check_tries(limits: dict[str, int], now: datetime) -> None:
-    """Raises Throttled when one of the subjects (pseudonym → limit) has failed too often within the window."""
-    for subject, limit in limits.items():
-        recent = select(func.count(), func.min(Attempt.at)).where(Attempt.subject == subject, Attempt.at > now - WINDOW)
-        count, oldest = db.session.execute(recent).one()
-        if count >= limit:
-            raise Throttled(oldest + WINDOW)
+@dataclass(frozen=True)
+class Limit:
+    """How many tries a subject (a pseudonym of what is tried, or of where from) has within the window."""
+
+    subject: str
+    tries: int
+    window: timedelta = WINDOW
 
 
-def record_failure(subjects: Iterable[str], now: datetime) -> None:
-    """Counts one failed try for each subject, and forgets those that no longer count. Flushes."""
-    db.session.execute(delete(Attempt).where(Attempt.at <= now - WINDOW))
-    db.session.add_all(Attempt(subject=subject, at=now) for subject in subjects)
+def record_try(limits: Iterable[Limit], now: datetime) -> list[int]:
+    """Writes a try down for each subject, before it is looked at; what comes back takes it back. Commits.
+
+    Who tries many at once is counted all the same: each sees at least those that were written before it.
+    """
+    db.session.execute(delete(Attempt).where(Attempt.at <= now - LONGEST_WINDOW))
+    tries = [Attempt(subject=limit.subject, at=now) for limit in limits]
+    db.session.add_all(tries)
     db.session.flush()
+    ids = [one.id for one in tries]
+    db.session.commit()
+    return ids
+
+
+def check_tries(limits: Iterable[Limit], now: datetime) -> None:
+    """Raises Throttled when one of the subjects has tried too often within its window, this try included."""
+    for limit in limits:
+        recent = select(func.count(), func.min(Attempt.at)).where(
+            Attempt.subject == limit.subject, Attempt.at > now - limit.window
+        )
+        count, oldest = db.session.execute(recent).one()
+        if count > limit.tries:
+            raise Throttled(oldest + limit.window)
+
+
+def forget_tries(ids: Iterable[int]) -> None:
+    """A try that succeeded does not count. Flushes."""
+    db.session.execute(delete(Attempt).where(Attempt.id.in_(list(ids))))
+
+
+def address_of(remote: str | None) -> str:
+    """The part of an address that stands for one household: all of IPv4, the first 64 bits of IPv6."""
+    try:
+        parsed = ip_address(remote or "")
+    except ValueError:
+        return ""
+    return str(parsed) if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
 
 
 def may(staff: Staff, role: Role, desk_id: int | None) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 from whitenoise import WhiteNoise
 
 from booking.config import Settings
+from booking.links import masked
 from booking.web import language, pages, security
 from booking.web.citizen import citizen
 from booking.web.feeds import database_away, feeds
@@ -19,8 +21,17 @@ from booking.web.towns import TownMiddleware, load_town
 YEAR = 365 * 24 * 3600
 
 
+class SmallInteger(IntegerConverter):
+    """A number in an address that fits into a column."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=2**53)
+
+
 def install(app: Flask, settings: Settings) -> None:
     """Puts the web onto the application: in front the static files, then the municipality, then the routes."""
+    app.url_map.converters["int"] = SmallInteger
+    app.logger.addFilter(masked)
     security.install(app, settings)
     app.before_request(load_town)
     app.before_request(stand_guard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import phonenumbers
@@ -14,11 +15,18 @@ from wtforms.validators import DataRequired, Length
 
 from booking.web.towns import town
 
+MOBILE = {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
+UNSEEN = {"Cc", "Cf", "Cs"}  # control, format and half characters
+JOINERS = "\u200c\u200d"  # which words of some languages need
 BY_EMAIL, BY_SMS = {"email", "both"}, {"sms", "both"}
 
 
 def _stripped(text: str | None) -> str | None:
-    return " ".join(text.split()) if text else text
+    """What people see of a text: single spaces, no characters that are drawn as nothing or turn the line around."""
+    if not text:
+        return text
+    seen = "".join(c if c in JOINERS or unicodedata.category(c) not in UNSEEN or c.isspace() else "" for c in text)
+    return " ".join(seen.strip(JOINERS).split())
 
 
 class DetailsForm(FlaskForm):  # type: ignore[misc]
@@ -53,9 +61,10 @@ class DetailsForm(FlaskForm):  # type: ignore[misc]
         if not field.data:
             raise ValidationError(_l("Enter your e-mail address, or choose another way to reach you."))
         try:
-            field.data = validate_email(field.data, check_deliverability=False, allow_smtputf8=False).normalized
+            found = validate_email(field.data, check_deliverability=False, allow_smtputf8=False)
         except EmailNotValidError as error:
             raise ValidationError(_l("Enter an e-mail address like name@example.org.")) from error
+        field.data = found.ascii_email  # mail servers know a domain like bücher.example by its ASCII name
 
     def validate_phone(self, field: Field) -> None:
         if self.reach.data not in BY_SMS:
@@ -65,13 +74,13 @@ class DetailsForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(_l("Enter your mobile phone number, or choose another way to reach you."))
         number = e164(field.data)
         if number is None:
-            raise ValidationError(_l("Enter a phone number like 0470 12 34 56 or +32 470 12 34 56."))
+            raise ValidationError(_l("Enter a mobile number like 0470 12 34 56 or +32 470 12 34 56."))
         field.data = number
 
     @property
     def typed(self) -> dict[str, Any]:
         """What was typed, to be kept while another time is chosen."""
-        return {name: self[name].data for name in ("name", "reach", "email", "phone")}
+        return {name: (self[name].data or "")[:300] for name in ("name", "reach", "email", "phone")}
 
 
 class FindForm(FlaskForm):  # type: ignore[misc]
@@ -96,6 +105,7 @@ def e164(typed: str) -> str | None:
         number = phonenumbers.parse(typed, town().country)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(number):
-        return None
+    is_of_a_country = phonenumbers.region_code_for_number(number) not in (None, "001")
+    if not is_of_a_country or phonenumbers.number_type(number) not in MOBILE:
+        return None  # no premium, satellite or fixed line: a text would cost the town, or reach nobody
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -22,6 +22,7 @@ from booking.appointments.references import grouped
 from booking.appointments.visits import state_of
 from booking.config import ROOT
 from booking.db import db
+from booking.links import town_address
 from booking.slots.clock import tick_of
 from booking.staff.accounts import may
 from booking.staff.models import Role
@@ -74,6 +75,13 @@ def today() -> date:
     return now().astimezone(ZoneInfo(town().zone)).date()
 
 
+def outside(path: str) -> str:
+    """The address of one of our paths as the world sees it: from the settings, never from what a request claims."""
+    settings = current_app.extensions["balie"]["settings"]
+    inside = path.removeprefix(request.script_root)
+    return f"{town_address(settings.url, settings.hosts, town().slug)}{inside}"
+
+
 def asset(name: str) -> str:
     """The address of a static file; it changes with its content, so that browsers may keep it for ever."""
     return f"/static/{name}?v={_fingerprint(name)}"
@@ -87,11 +95,12 @@ def look() -> str:
 
 def other_languages() -> list[tuple[str, str]]:
     """The other languages of the municipality, each with the address of this page in it."""
-    args = {**(request.view_args or {}), **request.args.to_dict()}
-    endpoint = request.endpoint if request.endpoint and request.routing_exception is None else None
-    if endpoint is None or not g.get("language_in_path"):
-        endpoint, args = "citizen.home", {}
-    return [(one, url_for(endpoint, **{**args, "lang": one})) for one in town().languages if one != language()]
+    endpoint, args = g.get("shown_as") or (request.endpoint, request.view_args or {})
+    query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
+    if endpoint is None or request.routing_exception is not None or not g.get("language_in_path"):
+        endpoint, args, query = "citizen.home", {}, ""
+    others = [one for one in town().languages if one != language()]
+    return [(one, url_for(endpoint, **{**args, "lang": one}) + query) for one in others]
 
 
 def failure(status: int, title: str, text: str) -> tuple[str, int]:
@@ -133,7 +142,9 @@ def _refused(error: HTTPException) -> ResponseReturnValue:
 
 
 def _not_found() -> str:
-    text: str = _("Check the address. A link to an appointment stops working when its data have been erased.")
+    text: str = _("Check the address, or look for it from the front page.")
+    if "/b/" in request.path:
+        text = _("Check the address. A link to an appointment stops working when its data have been erased.")
     if request.path.startswith("/staff/"):
         text = _("Check the address, or ask a colleague whose account may see it.")
     return text

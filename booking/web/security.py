@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin
 from flask_wtf import CSRFProtect
@@ -66,8 +66,14 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def _begin() -> None:
-    """A request that changes something begins its transaction as a writing one, before its first read."""
-    if request.method not in ("GET", "HEAD", "OPTIONS"):
+    """A request that changes something begins its transaction as a writing one, before its first read.
+
+    The whole body is read before: a slow sender must not keep the write lock of SQLite.
+    """
+    typed = [*request.form.values(), *request.args.values(), request.path, request.script_root]
+    if any("\0" in text for text in typed):
+        abort(400)  # PostgreSQL stores no NUL, and nobody types one
+    if request.method not in ("GET", "HEAD", "OPTIONS") and request.endpoint is not None:
         begin_write()
 
 

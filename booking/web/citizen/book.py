@@ -48,7 +48,9 @@ def take() -> ResponseReturnValue:
 def details(token: str) -> ResponseReturnValue:
     held = held_by(token)
     if held.booking_id is not None:
-        return redirect(own_address(db.session.get_one(Booking, held.booking_id)))
+        is_ours = session.get("hold") == token  # the link to a hold is not the link to a booking
+        booking = db.session.get_one(Booking, held.booking_id)
+        return redirect(own_address(booking) if is_ours else url_for("citizen.ask_find"))
     return _details_page(held, DetailsForm(data=_typed_before()))
 
 
@@ -68,7 +70,6 @@ def confirm(token: str) -> ResponseReturnValue:
     address = own_address(booking, booked=1)
     db.session.commit()
     session.pop("typed", None)
-    session.pop("hold", None)
     return redirect(address, 303)
 
 
@@ -84,7 +85,7 @@ def more_time(token: str) -> ResponseReturnValue:
         except SlotTaken:
             return taken_page(demand, start)
         db.session.commit()
-    return redirect(url_for("citizen.details", token=token), 303)
+    return redirect(url_for("citizen.details", token=token, _anchor="hold"), 303)
 
 
 def taken_page(demand: Demand, start: datetime) -> tuple[str, int]:
@@ -107,7 +108,7 @@ def chosen_demand() -> Demand:
     """The service and people that the form names; 404 if there is no such service."""
     service = directory.service_with(town(), request.form.get("service", "")) or abort(404)
     people = request.form.get("people", "1")
-    if not (people.isascii() and people.isdigit() and 1 <= int(people) <= service.max_people):
+    if not (_is_number(people) and 1 <= int(people) <= service.max_people):
         abort(400)
     return Demand(service, int(people))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from flask import abort, render_template, request
+from flask import abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from booking.appointments.demand import most_wanted
@@ -77,6 +77,7 @@ def service(key: str) -> ResponseReturnValue:
 
 def service_page(demand: Demand, taken: datetime | None = None, nearest: Sequence[object] = ()) -> str:
     """The service and its times; with what was `taken` meanwhile and the times nearest to it, if so."""
+    g.shown_as = ("citizen.service", {"key": demand.service.key, "people": demand.people})  # also after a POST
     offices = directory.offices_for(town(), demand.service)
     chosen = [office for office in offices if str(office.id) == request.args.get("office")] or offices
     times = free_times(chosen, [offer(one, demand, now(), office_lines(one, now())) for one in chosen])
@@ -119,7 +120,8 @@ def _from() -> date:
 def _people(service: Service) -> int:
     """How many people come (?people=), kept within what the service allows."""
     asked = request.args.get("people", "1")
-    return min(max(int(asked) if asked.isascii() and asked.isdigit() else 1, 1), service.max_people)
+    is_number = asked.isascii() and asked.isdigit() and len(asked) < 4
+    return min(max(int(asked) if is_number else 1, 1), service.max_people)
 
 
 def _desks_by_key() -> dict[str, object]:

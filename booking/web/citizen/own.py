@@ -13,11 +13,19 @@ from booking.appointments.booking import TooLate, cancel, demand_of, is_changeab
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import offer, office_lines
-from booking.appointments.references import booking_with
+from booking.appointments.references import booking_with, plain
 from booking.calendars.entry import citizen_calendar
-from booking.db import db
+from booking.db import begin_write, db
 from booking.privacy.forget import forgotten_on
-from booking.staff.accounts import TRIES_PER_ACCOUNT, TRIES_PER_ADDRESS, Throttled, check_tries, record_failure
+from booking.staff.accounts import (
+    LONGEST_WINDOW,
+    Limit,
+    Throttled,
+    address_of,
+    check_tries,
+    forget_tries,
+    record_try,
+)
 from booking.staff.audit import citizen_of
 from booking.townhall import directory
 from booking.web.citizen import citizen
@@ -25,7 +33,7 @@ from booking.web.citizen.book import chosen_slot, nearby, own_address
 from booking.web.citizen.find import free_times
 from booking.web.forms import FindForm
 from booking.web.language import language
-from booking.web.pages import failure, now
+from booking.web.pages import failure, now, outside
 from booking.web.towns import town
 
 
@@ -50,9 +58,7 @@ def own(token: str) -> ResponseReturnValue:
 def calendar(token: str) -> ResponseReturnValue:
     """The booking's appointments as a calendar file (RFC 5545)."""
     booking = booking_of(token)
-    answer = make_response(
-        citizen_calendar(booking.appointments, language(), url_for("citizen.ask_find", _external=True))
-    )
+    answer = make_response(citizen_calendar(booking.appointments, language(), outside(url_for("citizen.ask_find"))))
     answer.headers["Content-Type"] = "text/calendar; charset=utf-8"
     answer.headers["Content-Disposition"] = 'attachment; filename="appointment.ics"'
     return answer
@@ -110,16 +116,20 @@ def do_find() -> ResponseReturnValue:
         return _find_page(form), 422
     reference, code = form.reference.data or "", form.code.data or ""
     limits = _limits(reference)
+    tries = record_try(limits, now())
+    begin_write()
     try:
         check_tries(limits, now())
     except Throttled as error:
+        forget_tries(tries)  # it was not looked at
+        db.session.commit()
         return _find_page(form, error.until), 429
     booking = booking_with(town().id, reference)
     if booking is None or not links.is_code(_keys(), code, booking.id, booking.generation):
-        record_failure(limits, now())
-        db.session.commit()
         form.form_errors.append(_("No appointment has this reference with these four digits. Check both."))
         return _find_page(form), 422
+    forget_tries(tries)
+    db.session.commit()
     return redirect(own_address(booking), 303)
 
 
@@ -168,17 +178,21 @@ def _move_page(token: str, appointment: Appointment, taken: datetime | None = No
         appointment=appointment,
         token=token,
         times=free_times(offices, offers),
+        offices=offices,
         taken=taken,
         nearest=nearby(demand, taken) if taken else [],
     )
 
 
-def _limits(reference: str) -> dict[str, int]:
-    """What a try is counted against: the reference, and the address it comes from."""
-    key = _keys()[0]
-    about = links.pseudonym(key, "reference", f"{town().id}:{reference.upper()}")
-    where = links.pseudonym(key, "address", request.remote_addr or "")
-    return {about: TRIES_PER_ACCOUNT, where: TRIES_PER_ADDRESS}
+def _limits(reference: str) -> list[Limit]:
+    """Ten thousand codes must not be tried in weeks: a reference has 5 tries in a quarter of an hour, 20 in a week."""
+    key, where = _keys()[0], address_of(request.remote_addr)
+    about = links.pseudonym(key, "reference", f"{town().id}:{plain(reference)}")
+    return [
+        Limit(about, 5),
+        Limit(links.pseudonym(key, "reference-week", about), 20, LONGEST_WINDOW),
+        Limit(links.pseudonym(key, "find-from", f"{town().id}:{where}"), 50),
+    ]
 
 
 def _keys() -> links.Keys:

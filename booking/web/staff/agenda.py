@@ -101,8 +101,10 @@ def _back(appointment: Appointment) -> str:
     """The agenda of the appointment's day, in the view from which the button was pressed."""
     view = "list" if request.form.get("view") == "list" else None
     opened = appointment.id if request.form.get("open") else None
-    day = request.form.get("day", "")
-    return url_for("staff.agenda", desk_id=appointment.counter.desk_id, day=day or None, view=view, open=opened)
+    day = request.form.get("day", "") or None
+    anchor = "panel" if opened else f"visit-{appointment.id}"
+    desk_id = appointment.counter.desk_id
+    return url_for("staff.agenda", desk_id=desk_id, day=day, view=view, open=opened, _anchor=anchor)
 
 
 def _not_now(id: int) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from booking.staff.audit import member, record
 from booking.staff.models import Role
 from booking.townhall.models import Desk
 from booking.web.guards import current_staff, require
-from booking.web.pages import now
+from booking.web.pages import now, outside
 from booking.web.staff import staff
 from booking.web.staff.agenda import own_desks
 from booking.web.towns import town
@@ -28,7 +28,7 @@ def feeds() -> ResponseReturnValue:
     query = select(Feed).join(Desk).where(Feed.municipality_id == town().id, Feed.desk_id.in_(desk_ids))
     rows = db.session.scalars(query.order_by(Feed.id)).all()
     keys = current_app.extensions["balie"]["settings"].keys
-    addresses = {feed.id: url_for("feeds.feed", token=feed_token(keys, feed), _external=True) for feed in rows}
+    addresses = {feed.id: outside(url_for("feeds.feed", token=feed_token(keys, feed))) for feed in rows}
     replaceable = {feed.id for feed in rows if may(account, Role.LEAD, feed.desk_id)}
     return render_template("staff/feeds.html", feeds=rows, addresses=addresses, replaceable=replaceable)
 

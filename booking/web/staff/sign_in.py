@@ -11,13 +11,14 @@ from flask_babel import gettext as _
 from flask_login import login_user, logout_user
 
 from booking import links
-from booking.db import db
+from booking.db import begin_write, db
 from booking.staff.accounts import (
-    TRIES_PER_ACCOUNT,
-    TRIES_PER_ADDRESS,
+    Limit,
     Throttled,
+    address_of,
     check_tries,
-    record_failure,
+    forget_tries,
+    record_try,
     signed_in,
 )
 from booking.staff.audit import member, record
@@ -43,16 +44,19 @@ def do_sign_in() -> ResponseReturnValue:
         return _page(form), 422
     email, password = form.email.data or "", form.password.data or ""
     limits = _limits(email)
+    tries = record_try(limits, now())
+    begin_write()
     try:
         check_tries(limits, now())
     except Throttled as error:
+        forget_tries(tries)  # it was not looked at
+        db.session.commit()
         return _page(form, error.until), 429
     account = signed_in(town().id, email, password)
     if account is None:
-        record_failure(limits, now())
-        db.session.commit()
         form.form_errors.append(_("The e-mail address or the password is not right."))
         return _page(form), 422
+    forget_tries(tries)
     session.clear()
     login_user(SignedIn(account))
     session.permanent = True
@@ -80,8 +84,12 @@ def _inside(wanted: str | None) -> str:
     return url_for("staff.start")
 
 
-def _limits(email: str) -> dict[str, int]:
-    key = current_app.extensions["balie"]["settings"].keys[0]
-    account = links.pseudonym(key, "account", f"{town().id}:{email.strip().lower()}")
-    where = links.pseudonym(key, "address", request.remote_addr or "")
-    return {account: TRIES_PER_ACCOUNT, where: TRIES_PER_ADDRESS}
+def _limits(email: str) -> list[Limit]:
+    """Few tries for an account from one address, more from everywhere: nobody shuts a clerk out from afar."""
+    key, where = current_app.extensions["balie"]["settings"].keys[0], address_of(request.remote_addr)
+    account = f"{town().id}:{email.strip().lower()}"
+    return [
+        Limit(links.pseudonym(key, "account-from", f"{account}:{where}"), 5),
+        Limit(links.pseudonym(key, "account", account), 50),
+        Limit(links.pseudonym(key, "sign-in-from", f"{town().id}:{where}"), 50),
+    ]
