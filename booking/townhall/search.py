@@ -19,7 +19,7 @@ from booking.townhall.models import Service
 
 SIZES = (3, 4)
 MOST_WORDS = 20
-_FIELDS = {"name": 2.0, "words": 2.0, "summary": 0.5, "who": 0.3}
+_FIELDS = {"name": 2.0, "words": 1.6, "summary": 0.5, "who": 0.3}
 
 Texts = tuple[int, tuple[tuple[float, str], ...]]  # the id of a service, and what is read about it with its weight
 
