@@ -33,7 +33,7 @@ class Index:
 
 def folded(text: str) -> str:
     """Small letters without accents: "Führerschein" and "fuhrerschein" are one."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(character for character in plain if not unicodedata.combining(character))
 
 
