@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from booking import create_app
@@ -21,6 +21,8 @@ from booking.config import Settings
 from booking.db import db
 from booking.demo.town import build_demo, demo_sign_ins
 from tests.conftest import KEYS, MONDAY, Clock
+
+expect.set_options(timeout=30_000)  # a machine that does much else at once is slow, not wrong
 
 FLAGS = [
     "--no-sandbox",
