@@ -72,7 +72,7 @@ class Running:
 
     def answer(self) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("GET", "/health")
+        connection.request("GET", "/")  # /health is 503 until the worker has beaten
         status = connection.getresponse().status
         connection.close()
         return status
