@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Enum, Integer, MetaData, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    Executable,
+    Integer,
+    MetaData,
+    Row,
+    event,
+    inspect,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -87,6 +105,36 @@ def begin_write() -> None:
     if db.session().in_transaction():
         raise RuntimeError("begin_write() must come before the first read of its transaction.")
     db.session.connection(execution_options={WRITES: True})
+
+
+def read_once(statement: Executable, **values: Any) -> Sequence[Row[Any]]:
+    """The rows of one statement with no transaction around it: one statement sees one moment anyway."""
+    options = {"isolation_level": "AUTOCOMMIT"} if db.engine.dialect.name == "postgresql" else {}
+    with db.engine.connect().execution_options(**options) as connection:
+        return connection.execute(statement, values).all()
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """A connection of its own whose statements all see the same moment."""
+    options = {"isolation_level": "REPEATABLE READ"} if db.engine.dialect.name == "postgresql" else {}
+    with db.engine.connect().execution_options(**options) as connection:
+        yield connection
+
+
+def insert_unless_there(table: type[Base], rows: Sequence[Mapping[str, Any]], change: str | None = None) -> int:
+    """Inserts the rows in their order; one whose key is there already gets its column `change`, or stays as it is.
+
+    Returns how many were inserted or changed.
+    """
+    dialect = db.session.connection().dialect.name
+    statement: Any = (sqlite_insert if dialect == "sqlite" else postgresql_insert)(table).values(list(rows))
+    if change is None:
+        statement = statement.on_conflict_do_nothing()
+    else:
+        keys = [column.name for column in inspect(table).primary_key]
+        statement = statement.on_conflict_do_update(index_elements=keys, set_={change: statement.excluded[change]})
+    return int(db.session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
 
 def configure_engine(engine: Engine) -> None:

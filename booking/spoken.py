@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -26,6 +27,7 @@ def language_name(language: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+@lru_cache(maxsize=4096)
 def day(on: date, language: str, today: date | None = None) -> str:
     """ "donderdag 3 december", with the year where it is not the year of `today`."""
     pattern = _DAY.get(language, "EEEE d MMMM")
@@ -34,6 +36,7 @@ def day(on: date, language: str, today: date | None = None) -> str:
     return format_date(on, _with_first(pattern, on, language), locale=locale_of(language))
 
 
+@lru_cache(maxsize=4096)
 def short_day(on: date, language: str) -> str:
     """ "do 3 dec"."""
     pattern = "EEE d. MMM" if language == "de" else "EEE d MMM"

@@ -68,6 +68,9 @@ def make_municipality(slug: str, zone: str = "Europe/Brussels") -> Municipality:
         language="nl",
         phone="+3215000000",
         email=f"info@{slug}.example.org",
+        freed_minutes=0,
+        open_per_contact=100,
+        made_per_contact=100,
         reminders=[
             {"occasion": "day-before", "days": 1, "at": "18:00", "channels": ["email"]},
             {"occasion": "two-hours-before", "hours": 2, "channels": ["sms"]},

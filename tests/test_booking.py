@@ -13,6 +13,7 @@ from booking.appointments.holds import hold
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, offer
+from booking.appointments.timelines import office_lines
 from booking.db import begin_write, db
 from booking.outbox.models import Message, MessageState
 from booking.staff.audit import citizen_of
@@ -61,13 +62,13 @@ def test_a_booking_takes_the_ticks_of_its_length(context: Flask, town: Town, clo
 
 def test_what_is_booked_is_no_longer_offered(context: Flask, town: Town, clock: Clock) -> None:
     office, service = db.session.get_one(Office, town.office_id), db.session.get_one(Service, town.passport_id)
-    assert offer(office, Demand(service), clock()).has(TEN)
+    assert offer(office_lines(office, clock()), Demand(service), clock()).has(TEN)
 
     booked(town, clock)
-    assert offer(office, Demand(service), clock()).has(TEN)  # the second counter
+    assert offer(office_lines(office, clock()), Demand(service), clock()).has(TEN)  # the second counter
     booked(town, clock)
 
-    assert not offer(office, Demand(service), clock()).has(TEN)
+    assert not offer(office_lines(office, clock()), Demand(service), clock()).has(TEN)
     with pytest.raises(SlotTaken):
         held(town, clock)
 

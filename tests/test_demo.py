@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 
 from booking import create_app
 from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking, Occupancy, Visit
-from booking.appointments.offers import Demand, OfficeLines, bookable, load_lines, offer
+from booking.appointments.offers import Demand, bookable, offer
+from booking.appointments.timelines import OfficeLines, load_lines, office_lines
 from booking.config import Settings
 from booking.db import db
 from booking.demo.days import DAYS
@@ -139,7 +140,7 @@ def test_every_service_is_served_and_has_a_free_start(here: Municipality) -> Non
     assert [
         (asked.service.key, asked.people)
         for asked in everybody
-        if not any(offer(office, asked, NOW).first for office in here.offices)
+        if not any(offer(office_lines(office, NOW), asked, NOW).first for office in here.offices)
     ] == []
 
 

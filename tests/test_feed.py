@@ -38,7 +38,7 @@ from booking.db import begin_write, db
 from booking.privacy.forget import forget
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Desk, Office, Service, ServiceText
-from booking.townhall.revisions import raise_activity
+from booking.townhall.revisions import raise_office
 from tests.conftest import KEYS, MONDAY, Clock
 from tests.factories import Town, make_town
 
@@ -79,7 +79,7 @@ def add(town: Town, start: datetime = TEN, service_id: int = 0, people: int = 1)
         items=[AppointmentService(service_id=service_id or town.passport_id, position=0, people=people)],
     )  # fmt: skip
     db.session.add(appointment)
-    raise_activity([town.office_id], MONDAY)
+    raise_office([town.office_id], MONDAY)
     db.session.commit()
     return appointment.id
 
@@ -390,7 +390,7 @@ def test_what_a_transaction_has_not_committed_is_not_kept(context: Flask, town: 
     cancel(db.session.get_one(Appointment, appointment), citizen_of(town.municipality_id), clock())
     feed_body(feed_for(KEYS, town.municipality_id, token), clock())
     fresh()
-    raise_activity([town.office_id], clock())
+    raise_office([town.office_id], clock())
     db.session.commit()
 
     assert events(fetch(town, token, clock()).content)[0]["status"] == "CONFIRMED"

@@ -31,7 +31,7 @@ SAMPLES = {
     "step": "arrive",
     "name": "1.eml",
 }
-PUBLIC = {"front", "citizen", "feeds", "door"}
+PUBLIC = {"front", "citizen", "api", "feeds", "door"}
 
 
 def rules(app: Flask) -> Iterator[Rule]:
@@ -153,7 +153,7 @@ def test_every_answer_carries_the_guarding_headers(app: Flask, day: int) -> None
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cache-Control"] in ("no-store", "private, max-age=0, must-revalidate")
+        assert headers["Cache-Control"] in ("no-store", "no-cache", "private, max-age=0, must-revalidate")
 
 
 def test_feeds_set_no_cookie_and_never_redirect(app: Flask, day: int) -> None:

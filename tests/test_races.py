@@ -32,7 +32,7 @@ from booking.outbox.models import Kind, Message
 from booking.slots.clock import TICK_MINUTES, tick_of
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Closure, Office, Service
-from booking.townhall.revisions import raise_activity
+from booking.townhall.revisions import raise_office
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town, make_town
 
@@ -138,7 +138,7 @@ def mark(appointment_id: int, step: str, municipality_id: int, now: datetime) ->
 
 def close(office_id: int, starts: datetime, ends: datetime, now: datetime, seen: list[int]) -> None:
     """Closes the office, and notes how many appointments that hits."""
-    raise_activity([office_id], now)
+    raise_office([office_id], now)
     db.session.add(Closure(office_id=office_id, starts_at=starts, ends_at=ends, reasons={}))
     hit = (
         select(func.count()).select_from(Appointment).where(Appointment.starts_at < ends, Appointment.ends_at > starts)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from booking.appointments.models import Appointment, AppointmentService, Booking
-from booking.appointments.offers import CounterLine, load_lines
+from booking.appointments.timelines import CounterLine, load_lines
 from booking.appointments.visits import VisitState, state_of
 from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of

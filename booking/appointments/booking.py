@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from sqlalchemy import update
+
+from booking.appointments.limits import Contact, ContactLimit, back_at, check_contacts
 from booking.appointments.models import (
     Appointment,
     AppointmentService,
@@ -15,23 +18,17 @@ from booking.appointments.models import (
     Hold,
 )
 from booking.appointments.notices import announce
-from booking.appointments.occupancy import SlotTaken, free, hand_over, take, ticks_of
-from booking.appointments.offers import (
-    CounterLine,
-    Demand,
-    OfficeLines,
-    lines_around,
-    offer,
-    tightest,
-)
+from booking.appointments.occupancy import SlotTaken, free, hand_over, reclaim, take, ticks_of
+from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.references import new_reference
+from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
 from booking.db import db
-from booking.outbox.models import Kind
+from booking.outbox.models import Kind, MessageChannel
 from booking.slots.clock import tick_of
 from booking.slots.timeline import mask_of, starts
 from booking.staff.audit import Actor, record
-from booking.townhall.models import Office
-from booking.townhall.revisions import raise_activity
+from booking.townhall.models import Municipality, Office
+from booking.townhall.revisions import raise_activity, raise_office, raise_revision
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Citizen:
     language: str
     email: str | None = None
     phone: str | None = None
+    contacts: tuple[Contact, ...] = ()  # the same as pseudonyms, to count by
 
 
 class TooLate(Exception):
@@ -52,9 +50,12 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     """Turns a hold into a booking with one appointment, its messages and its audit line.
 
     A second call for the same hold returns the same booking. A hold that has ended is taken again if its
-    slot is still free. Raises SlotTaken. Flushes.
+    slot is still free. While the hold lives the offer does not change, only what agendas show. Raises SlotTaken,
+    ContactLimit. Flushes.
     """
     office = held.counter.desk.office
+    if held.booking_id is None and not actor.is_staff:
+        _check_contacts(held, citizen, office.municipality, now)
     raise_activity([office.id], now)
     db.session.refresh(held)
     if held.booking_id is not None:
@@ -72,21 +73,35 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     return booking
 
 
+def _check_contacts(held: Hold, citizen: Citizen, municipality: Municipality, now: datetime) -> None:
+    """Raises ContactLimit, unless it is this very hold that a first click has just made a booking of."""
+    try:
+        check_contacts(municipality, citizen.contacts, now)
+    except ContactLimit:
+        db.session.refresh(held)
+        if held.booking_id is None:
+            raise
+
+
 def move(appointment: Appointment, office: Office, start: datetime, actor: Actor, now: datetime) -> None:
     """Gives the appointment another time, perhaps at another counter or office; it stays the same appointment.
 
     The new ticks are inserted before the old ones are deleted. Raises SlotTaken, TooLate. Flushes.
     """
     start = start.astimezone(UTC)  # its end is a sum, which a wall clock would get wrong when it is changed
-    raise_activity([appointment.counter.desk.office_id, office.id], now)
-    _refresh_changeable(appointment, now)
+    lock(appointment)
+    raise_office([appointment.counter.desk.office_id, office.id], now)
+    _check_changeable(appointment, now)
     if start == appointment.starts_at and office.id == appointment.counter.desk.office_id:
         return
     demand = demand_of(appointment)
-    lines = without(lines_around(office, start, now), appointment)
-    line = tightest(lines, demand, start) if offer(office, demand, now, lines).has(start) else None
+    lines = office_lines(office, now)
+    lines = without(lines.for_staff() if actor.is_staff else lines, appointment)
+    line = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
     if line is None:
         raise SlotTaken
+    if actor.is_staff:
+        reclaim(line.counter_id, _ticks(line, demand, start))
     before = appointment.starts_at
     _shift_ticks(appointment, line, demand, start, now)
     appointment.counter_id = line.counter_id
@@ -103,18 +118,30 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
 
 def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
     """Cancels the appointment and frees its ticks; cancelling twice is harmless. Raises TooLate. Flushes."""
-    raise_activity([appointment.counter.desk.office_id], now)
-    db.session.refresh(appointment)
+    lock(appointment)
+    raise_office([appointment.counter.desk.office_id], now)
     if not appointment.is_booked:
         return
-    _refresh_changeable(appointment, now)
+    _check_changeable(appointment, now)
     appointment.state = AppointmentState.CANCELLED
     appointment.sequence += 1
     appointment.changed_at = now
-    free(appointment.id, appointment.counter_id)
+    free(appointment.id, appointment.counter_id, now, back_at(appointment.counter.desk.office.municipality, now))
     announce(appointment, Kind.CANCELLATION, now)
     record(actor, "cancel", ("appointment", appointment.id), now)
     db.session.flush()
+
+
+def lock(appointment: Appointment) -> None:
+    """Waits for whoever changes this appointment, and reads it afresh: now it cannot go to another office.
+
+    Its row comes before the rows of offices, whoever takes both.
+    """
+    db.session.execute(
+        update(Appointment).where(Appointment.id == appointment.id).values(sequence=Appointment.sequence),
+        execution_options={"synchronize_session": False},
+    )
+    db.session.refresh(appointment)
 
 
 def is_changeable(appointment: Appointment, now: datetime) -> bool:
@@ -141,14 +168,16 @@ def _counter_for(held: Hold, demand: Demand, office: Office, now: datetime) -> C
     """The counter that serves this booking: the held one while the hold lives, else the tightest free one."""
     if held.starts_at <= now:
         raise SlotTaken
-    lines = lines_around(office, held.starts_at, now)
+    if held.expires_at <= now:
+        raise_revision([office.id])
+    lines = office_lines(office, now)
     bit = tick_of(held.starts_at) - lines.horizon.base
     if held.expires_at > now:
         line = next(line for line in lines.counters if line.counter_id == held.counter_id)
         if starts(line.opening.open, demand.ticks) >> bit & 1:
             return line
         raise SlotTaken  # the counter was closed while the form was filled in
-    is_offered = offer(office, demand, now, lines).has(held.starts_at)
+    is_offered = offer(lines, demand, now).has(held.starts_at)
     found = tightest(lines, demand, held.starts_at) if is_offered else None
     if found is None:
         raise SlotTaken
@@ -159,6 +188,8 @@ def _occupy(held: Hold, appointment: Appointment, line: CounterLine, demand: Dem
     """Takes what the hold has not: all of it when it ended, the rest when the service was made longer meanwhile."""
     handed = hand_over(held.id, appointment.id) if held.expires_at > now else set()
     missing = set(_ticks(line, demand, held.starts_at)) - handed
+    if missing and handed:
+        raise_revision([held.counter.desk.office_id])
     take(line.counter_id, missing, now, appointment_id=appointment.id)
 
 
@@ -167,7 +198,8 @@ def _shift_ticks(appointment: Appointment, line: CounterLine, demand: Demand, st
     stays = line.counter_id == appointment.counter_id
     own = set(ticks_of(appointment.id)) if stays else set()
     take(line.counter_id, set(wanted) - own, now, appointment_id=appointment.id)
-    free(appointment.id, appointment.counter_id, keep=wanted if stays else ())
+    back = back_at(appointment.counter.desk.office.municipality, now)
+    free(appointment.id, appointment.counter_id, now, back, keep=wanted if stays else ())
 
 
 def _ticks(line: CounterLine, demand: Demand, start: datetime) -> range:
@@ -175,8 +207,7 @@ def _ticks(line: CounterLine, demand: Demand, start: datetime) -> range:
     return range(first, first + demand.ticks + line.buffer)
 
 
-def _refresh_changeable(appointment: Appointment, now: datetime) -> None:
-    db.session.refresh(appointment)
+def _check_changeable(appointment: Appointment, now: datetime) -> None:
     if not is_changeable(appointment, now):
         raise TooLate
 
@@ -188,6 +219,7 @@ def _booking(held: Hold, citizen: Citizen, channel: Channel, municipality_id: in
         name=citizen.name,
         email=citizen.email,
         phone=citizen.phone,
+        **_pseudonyms(citizen),
         language=citizen.language,
         channel=channel,
         made_at=now,
@@ -195,6 +227,11 @@ def _booking(held: Hold, citizen: Citizen, channel: Channel, municipality_id: in
     )
     db.session.add(booking)
     return booking
+
+
+def _pseudonyms(citizen: Citizen) -> dict[str, str]:
+    columns = {MessageChannel.EMAIL: "email_key", MessageChannel.SMS: "phone_key"}
+    return {columns[contact.channel]: contact.subjects[0] for contact in citizen.contacts}
 
 
 def _appointment(booking: Booking, counter_id: int, demand: Demand, start: datetime, now: datetime) -> Appointment:

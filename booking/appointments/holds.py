@@ -4,45 +4,61 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
+from booking.appointments.limits import Holder, check_day, check_holds, take_turn
 from booking.appointments.models import Hold
-from booking.appointments.occupancy import SlotTaken, free_hold, take
-from booking.appointments.offers import Demand, first_free, lines_around, offer, office_lines, tightest
+from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
+from booking.appointments.offers import Demand, first_free, offer, offers, tightest
+from booking.appointments.timelines import office_lines
 from booking.db import db
 from booking.slots.clock import tick_of
-from booking.townhall.models import Municipality, Office
+from booking.townhall.models import Office
 from booking.townhall.revisions import raise_revision
 
 LONGEST = timedelta(hours=2)  # a form takes nobody longer; who keeps asking keeps the slot from others
+ANYBODY = Holder()
 KEEP_ENDED = timedelta(days=1)  # so that what was typed late still finds its hold
 
 
-def hold(office: Office, demand: Demand, start: datetime, now: datetime, instead_of: Hold | None = None) -> Hold:
+def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder = ANYBODY) -> Hold:
     """Keeps the slot for the municipality's hold minutes and lets go of the hold it replaces.
 
-    Raises SlotTaken. Flushes.
+    A second click of the same browser finds the hold of the first. Raises SlotTaken, HoldLimit. Flushes.
     """
-    shown = _first_free_at(office.municipality, demand, now)
-    raise_revision([office.id, *([instead_of.counter.desk.office_id] if instead_of else [])])
-    if instead_of is not None:
-        _let_go(instead_of, now)
-    lines = lines_around(office, start, now)
-    counter = tightest(lines, demand, start) if offer(office, demand, now, lines).has(start) else None
+    municipality, old = office.municipality, holder.gives_back
+    shown = first_free(offers(municipality.offices, demand, now))  # before raising, so that it may be kept
+    take_turn(holder, now)
+    twin = _twin(office, demand, start, now, holder)
+    if twin is not None:
+        return twin
+    check_holds(municipality, holder, now)
+    raise_revision([office.id, *([old.counter.desk.office_id] if old else [])])
+    if old is not None:
+        _let_go(old, now)
+    lines = office_lines(office, now)
+    lines = lines.for_staff() if holder.is_staff else lines
+    counter = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
     if counter is None:
         raise SlotTaken
+    ticks = range(tick_of(start), tick_of(start) + demand.ticks + counter.buffer)
+    if holder.is_staff:
+        reclaim(counter.counter_id, ticks)
+    else:
+        check_day(lines, municipality, ticks, now)
     held = Hold(
         counter_id=counter.counter_id,
         service_id=demand.service.id,
         people=demand.people,
         starts_at=start,
         made_at=now,
-        expires_at=now + timedelta(minutes=office.municipality.hold_minutes),
-        first_free_at=shown,
+        expires_at=now + timedelta(minutes=municipality.hold_minutes),
+        first_free_at=shown and shown[1],
+        browser=holder.browser,
+        address=holder.address,
     )
     db.session.add(held)
     db.session.flush()
-    ticks = range(tick_of(start), tick_of(start) + demand.ticks + counter.buffer)
     take(counter.counter_id, ticks, now, hold_id=held.id, expires_at=held.expires_at)
     return held
 
@@ -60,9 +76,9 @@ def extend(held: Hold, now: datetime) -> None:
         return
     if now >= held.starts_at or now >= held.made_at + LONGEST:
         raise SlotTaken
-    free_hold(held.id)
+    free_hold(held.id, held.counter_id, now)
     demand = Demand(held.service, held.people)
-    lines = lines_around(office, held.starts_at, now)
+    lines = office_lines(office, now)
     line = next(line for line in lines.counters if line.counter_id == held.counter_id)
     first = tick_of(held.starts_at)
     if not line.fits(demand.ticks) >> (first - lines.horizon.base) & 1:
@@ -80,16 +96,20 @@ def forget_ended(now: datetime) -> None:
     )
 
 
-def _first_free_at(municipality: Municipality, demand: Demand, now: datetime) -> datetime | None:
-    """The first time on offer over all offices; read before the revision is raised, so that it may be kept."""
-    found = first_free(offer(one, demand, now, office_lines(one, now)) for one in municipality.offices)
-    return found and found[1]
+def _twin(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold | None:
+    """The living hold that this browser has of the same slot: its button was pressed twice."""
+    if holder.browser is None:
+        return None
+    same = (Hold.starts_at == start, Hold.service_id == demand.service.id, Hold.people == demand.people)
+    lives = (Hold.expires_at > now, Hold.booking_id.is_(None))
+    found = db.session.scalar(select(Hold).where(Hold.browser == holder.browser, *same, *lives).limit(1))
+    return found if found is not None and found.counter.desk.office_id == office.id else None
 
 
 def _let_go(held: Hold, now: datetime) -> None:
     """Ends a hold before its time, unless it became a booking meanwhile. The office row is raised already."""
     db.session.refresh(held)
     if held.booking_id is None and held.expires_at > now:
-        free_hold(held.id)
+        free_hold(held.id, held.counter_id, now)
         held.expires_at = now
         db.session.flush()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -37,6 +38,9 @@ class Booking(Base):
         CheckConstraint("(forgotten_at IS NULL) = (name IS NOT NULL)", name="named_until_forgotten"),
         CheckConstraint("(forgotten_at IS NULL) = (reference IS NOT NULL)", name="reference_until_forgotten"),
         CheckConstraint("forgotten_at IS NULL OR (email IS NULL AND phone IS NULL)", name="no_contact_when_forgotten"),
+        CheckConstraint(
+            "forgotten_at IS NULL OR (email_key IS NULL AND phone_key IS NULL)", name="no_pseudonym_when_forgotten"
+        ),
     )
 
     id: Mapped[int] = key()
@@ -45,6 +49,8 @@ class Booking(Base):
     name: Mapped[str | None] = mapped_column(String(120))
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(20))  # E.164
+    email_key: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms, to count what a contact has
+    phone_key: Mapped[str | None] = mapped_column(String(32), index=True)
     language: Mapped[str] = mapped_column(String(2))
     channel: Mapped[Channel] = mapped_column(choice(Channel, "channel"))
     made_at: Mapped[datetime]
@@ -74,6 +80,7 @@ class Appointment(Base):
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]  # of the visit, without the desk's buffer
     changed_at: Mapped[datetime]
+    is_exception: Mapped[bool] = mapped_column(default=False)  # it stays, though outside the hours
 
     booking: Mapped[Booking] = relationship(back_populates="appointments")
     counter: Mapped[Counter] = relationship()
@@ -130,9 +137,23 @@ class Hold(Base):
     expires_at: Mapped[datetime]
     first_free_at: Mapped[datetime | None]  # the first time that was on offer when this one was chosen
     booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id"))  # what it became: a second click finds it
+    browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;
+    address: Mapped[str | None] = mapped_column(String(32), index=True)  # none for staff
 
     counter: Mapped[Counter] = relationship()
     service: Mapped[Service] = relationship()
+
+
+class Limited(Base):
+    """A browser, an address or a contact, as a pseudonym, whose limits reach over offices.
+
+    Its row is taken before those are counted, so that of two requests at once the second counts the first.
+    """
+
+    __tablename__ = "limited"
+
+    subject: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime]  # when it was last counted
 
 
 class Occupancy(Base):
@@ -149,3 +170,19 @@ class Occupancy(Base):
     appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
     hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id", ondelete="CASCADE"), index=True)
     expires_at: Mapped[datetime | None]
+
+
+class RecountRun(Base):
+    """What one night's recount of a municipality found; see recount.py."""
+
+    __tablename__ = "recount_run"
+    __table_args__ = (UniqueConstraint("municipality_id", "ran_on"),)
+
+    id: Mapped[int] = key()
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"))
+    ran_on: Mapped[date]  # the local date
+    at: Mapped[datetime]
+    appointments: Mapped[int]  # how many were counted
+    ticks: Mapped[int]
+    found: Mapped[int]  # how many findings there were; the first of them are kept
+    findings: Mapped[list[dict[str, Any]]]

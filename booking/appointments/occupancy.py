@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from booking.appointments.models import Occupancy
 from booking.db import db
+from booking.townhall.models import Counter, Desk
+from booking.townhall.revisions import note_change, wait_for
 
 _UNSEEN = {"synchronize_session": False}
 
@@ -27,16 +29,17 @@ def take(counter_id: int, ticks: Iterable[int], now: datetime, **taker: Any) -> 
     wanted = sorted(ticks)
     if not wanted:
         return
-    db.session.execute(
-        delete(Occupancy).where(
-            Occupancy.counter_id == counter_id, Occupancy.tick.in_(wanted), Occupancy.expires_at <= now
-        ),
-        execution_options=_UNSEEN,
-    )
+    _delete(_at(counter_id, wanted), Occupancy.expires_at <= now)
     try:
         db.session.execute(insert(Occupancy), [{"counter_id": counter_id, "tick": t, **taker} for t in wanted])
     except IntegrityError as refusal:
         raise SlotTaken from refusal
+    note_change(counter_id, wanted, now)
+
+
+def reclaim(counter_id: int, ticks: Iterable[int]) -> None:
+    """Deletes freed ticks that are not back yet, for staff, who may use them at once."""
+    _delete(_at(counter_id, list(ticks)), Occupancy.appointment_id.is_(None), Occupancy.hold_id.is_(None))
 
 
 def hand_over(hold_id: int, appointment_id: int) -> set[int]:
@@ -56,25 +59,44 @@ def ticks_of(appointment_id: int) -> list[int]:
     return list(db.session.scalars(select(Occupancy.tick).where(Occupancy.appointment_id == appointment_id)))
 
 
-def free(appointment_id: int, counter_id: int, keep: Iterable[int] = ()) -> None:
-    """Gives the appointment's ticks at this counter back, but for those to keep."""
-    db.session.execute(
-        delete(Occupancy).where(
-            Occupancy.appointment_id == appointment_id,
-            Occupancy.counter_id == counter_id,
-            Occupancy.tick.not_in(list(keep)),
-        ),
-        execution_options=_UNSEEN,
-    )
+def free(appointment_id: int, counter_id: int, now: datetime, back_at: datetime, keep: Iterable[int] = ()) -> None:
+    """Gives the appointment's ticks at this counter back, but for those to keep; others may take them from
+    `back_at` on (staff at once)."""
+    mine = and_(Occupancy.appointment_id == appointment_id, Occupancy.counter_id == counter_id)
+    given = mine & Occupancy.tick.not_in(list(keep))
+    if back_at > now:
+        rows = update(Occupancy).where(given).values(appointment_id=None, expires_at=back_at)
+        ticks = db.session.scalars(rows.returning(Occupancy.tick), execution_options=_UNSEEN).all()
+    else:
+        ticks = _delete(given)
+    if ticks:
+        note_change(counter_id, ticks, now)
 
 
-def free_hold(hold_id: int) -> None:
-    db.session.execute(delete(Occupancy).where(Occupancy.hold_id == hold_id), execution_options=_UNSEEN)
+def free_hold(hold_id: int, counter_id: int, now: datetime) -> None:
+    """Gives the ticks of a hold back at once."""
+    ticks = _delete(Occupancy.hold_id == hold_id)
+    if ticks:
+        note_change(counter_id, ticks, now)
 
 
 def sweep(now: datetime) -> int:
-    """Deletes expired ticks, for tidiness only: whoever reads compares their end with now. Returns how many."""
-    swept = db.session.execute(
-        delete(Occupancy).where(Occupancy.expires_at <= now).returning(Occupancy.tick), execution_options=_UNSEEN
-    )
-    return len(swept.all())
+    """Deletes expired ticks, for tidiness only: whoever reads compares their end with now. Returns how many.
+
+    The offices wait meanwhile, so that nobody takes the ticks in another order.
+    """
+    ended = Occupancy.expires_at <= now
+    counters = select(Occupancy.counter_id).where(ended)
+    offices = select(Desk.office_id).join(Counter, Counter.desk_id == Desk.id).where(Counter.id.in_(counters))
+    wait_for(db.session.scalars(offices.distinct()).all())
+    return len(_delete(ended))
+
+
+def _at(counter_id: int, ticks: Sequence[int]) -> ColumnElement[bool]:
+    return and_(Occupancy.counter_id == counter_id, Occupancy.tick.in_(ticks))
+
+
+def _delete(*which: ColumnElement[bool]) -> Sequence[int]:
+    """Deletes these ticks; which they were."""
+    gone = delete(Occupancy).where(*which).returning(Occupancy.tick)
+    return db.session.scalars(gone, execution_options=_UNSEEN).all()

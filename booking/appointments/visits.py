@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
+from booking.appointments.booking import lock
 from booking.appointments.models import Appointment, Visit
 from booking.db import db
 from booking.staff.audit import Actor, record
@@ -78,9 +79,9 @@ STEPS: dict[str, Callable[[Appointment, Actor, datetime], None]] = {
 
 def _visit(appointment: Appointment, expected: set[VisitState], now: datetime) -> Visit:
     """The visit row, read after the office row is raised: of two clerks the second sees what the first did."""
+    lock(appointment)
     desk = appointment.counter.desk
     raise_activity([desk.office_id], now)
-    db.session.refresh(appointment)
     if appointment.visit is not None:
         db.session.refresh(appointment.visit)
     if state_of(appointment) not in expected:

@@ -10,6 +10,7 @@ from email.headerregistry import Address
 
 from sqlalchemy.exc import OperationalError
 
+from booking.appointments.limits import open_appointments
 from booking.appointments.models import Appointment
 from booking.config import Settings
 from booking.db import begin_write, db
@@ -101,7 +102,9 @@ def _recipient(message: Message, appointment: Appointment) -> str | None:
 
 
 def _content(settings: Settings, message: Message, appointment: Appointment, recipient: str, now: datetime) -> bytes:
-    words = wording(message.kind, appointment, settings)
+    is_list = message.kind == Kind.LIST
+    listed = open_appointments(appointment.booking, message.channel, now) if is_list else ()
+    words = wording(message.kind, appointment, settings, listed)
     if message.channel == MessageChannel.SMS:
         return words.short.encode()
     desk = appointment.counter.desk

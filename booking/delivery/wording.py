@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -35,8 +36,8 @@ class Wording:
     short: str
 
 
-def wording(kind: Kind, appointment: Appointment, settings: Settings) -> Wording:
-    """The words for one appointment as it stands now."""
+def wording(kind: Kind, appointment: Appointment, settings: Settings, listed: Sequence[Appointment] = ()) -> Wording:
+    """The words for one appointment as it stands now; for a list those that are `listed`."""
     language = appointment.booking.language
     with force_locale(spoken.locale_of(language)):
         subject, opening = _news(kind, appointment)
@@ -45,8 +46,9 @@ def wording(kind: Kind, appointment: Appointment, settings: Settings) -> Wording
             "town": appointment.counter.desk.office.municipality,
             "subject": subject,
             "opening": opening,
-            "facts": _facts(appointment),
-            "bring": demand_of(appointment).service.text(language).bring if appointment.is_booked else [],
+            "facts": [] if listed else _facts(appointment),
+            "bring": _bring(appointment) if appointment.is_booked and not listed else [],
+            "listed": [(_when(one), own_address(one, settings)) for one in listed],
             "link": own_address(appointment, settings),
             "is_booked": appointment.is_booked,
             "erased_on": spoken.day(_erased_on(appointment), language),
@@ -55,6 +57,10 @@ def wording(kind: Kind, appointment: Appointment, settings: Settings) -> Wording
         text = render_template("messages/letter.txt", **context)
         html = render_template("messages/letter.html", **context)
         return Wording(subject, text, html, _short(kind, context, appointment))
+
+
+def _bring(appointment: Appointment) -> list[str]:
+    return demand_of(appointment).service.text(appointment.booking.language).bring
 
 
 def own_address(appointment: Appointment, settings: Settings) -> str:
@@ -91,6 +97,13 @@ def _news(kind: Kind, appointment: Appointment) -> tuple[str, str]:
         Kind.CANCELLATION: (
             _("Cancelled: your appointment on %(when)s", when=when),
             _("Your appointment has been cancelled. You need not come."),
+        ),
+        Kind.LIST: (
+            _("Your appointments to come"),
+            _(
+                "Somebody wanted to make one more appointment with this address, but no more can be made with it now."
+                " These are still to come; cancel one that you do not need."
+            ),
         ),
     }
     return news[kind]
@@ -139,5 +152,6 @@ def _short(kind: Kind, context: dict[str, object], appointment: Appointment) -> 
         Kind.REMINDER: _("%(town)s: reminder, appointment %(day)s %(time)s, %(office)s. Cancel: %(link)s", **values),
         Kind.MOVE: _("%(town)s: appointment now %(day)s %(time)s, %(office)s. Change: %(link)s", **values),
         Kind.CANCELLATION: _("%(town)s: appointment %(day)s %(time)s is cancelled. Book anew: %(link)s", **values),
+        Kind.LIST: _("%(town)s: no more can be booked with this number. To come: %(day)s %(time)s, %(link)s", **values),
     }
     return folded(texts[kind])

@@ -30,8 +30,9 @@ from booking.appointments.models import (
     Visit,
 )
 from booking.appointments.notices import LATE_NEWS, reminder_due
-from booking.appointments.offers import CounterLine, Demand, load_lines
+from booking.appointments.offers import Demand
 from booking.appointments.references import ALPHABET, LENGTH
+from booking.appointments.timelines import CounterLine, load_lines
 from booking.db import db
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.queue import Notice

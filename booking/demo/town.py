@@ -20,7 +20,7 @@ from booking.staff.accounts import add, grant
 from booking.staff.models import Role
 from booking.townhall.catalogue import import_catalogue
 from booking.townhall.models import Closure, Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
-from booking.townhall.revisions import raise_activity
+from booking.townhall.revisions import raise_town
 from booking.townhall.search import words_in
 
 SLUG = "lindebeek"
@@ -250,7 +250,7 @@ def build_demo(now: datetime, keys: Keys, report: Callable[[str], None] = lambda
     report(f"Demo: {len(STAFF)} members of staff")
     count = book_days(town, now)
     report(f"Demo: {DAYS // 7} weeks of appointments, {count} in all")
-    raise_activity([office.id for office in town.offices], now)
+    raise_town(town, now)
     db.session.commit()
 
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     MOVE = "move"
     CANCELLATION = "cancellation"
+    LIST = "list"  # what is still to come, for a contact whose limit was reached
 
 
 class MessageChannel(StrEnum):

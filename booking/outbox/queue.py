@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
-from booking.db import db
+from booking.db import db, insert_unless_there
 from booking.outbox.models import Heartbeat, Kind, Message, MessageChannel, MessageState
 
 PAUSES = (1, 5, 15, 60, 180, 360)  # minutes before the next try; the last one repeats
@@ -29,22 +30,29 @@ class Notice:
 
 def queue(municipality_id: int, appointment: tuple[int, int], notices: Iterable[Notice], now: datetime) -> None:
     """Adds one row a notice about the appointment (its id and sequence). Flushes with the change that causes it."""
-    db.session.add_all(
-        Message(
-            municipality_id=municipality_id,
-            subject_kind="appointment",
-            subject_id=appointment[0],
-            sequence=appointment[1],
-            kind=notice.kind,
-            occasion=notice.occasion,
-            channel=notice.channel,
-            made_at=now,
-            due_at=notice.due_at,
-            expires_at=notice.expires_at,
-        )
-        for notice in notices
-    )
-    db.session.flush()
+    rows = [_row(municipality_id, appointment, notice, now) for notice in notices]
+    if rows:
+        db.session.execute(insert(Message), rows)
+
+
+def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> None:
+    """The same for news that may come up again: it is queued the first time only."""
+    insert_unless_there(Message, [_row(municipality_id, appointment, notice, now)])
+
+
+def _row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
+    return {
+        "municipality_id": municipality_id,
+        "subject_kind": "appointment",
+        "subject_id": appointment[0],
+        "sequence": appointment[1],
+        "kind": notice.kind,
+        "occasion": notice.occasion,
+        "channel": notice.channel,
+        "made_at": now,
+        "due_at": notice.due_at,
+        "expires_at": notice.expires_at,
+    }
 
 
 def drop_queued(appointment_id: int, reason: str, now: datetime) -> None:
@@ -133,9 +141,7 @@ def erase(appointment_ids: Iterable[int]) -> None:
 
 def beat(step: str, now: datetime) -> None:
     """Writes down that a step of the worker ended."""
-    heartbeat = db.session.get(Heartbeat, step) or Heartbeat(step=step)
-    heartbeat.at = now
-    db.session.add(heartbeat)
+    insert_unless_there(Heartbeat, [{"step": step, "at": now}], change="at")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def forget(booking: Booking, now: datetime) -> None:
     raise_activity((appointment.counter.desk.office_id for appointment in booking.appointments), now)
     erase(appointment.id for appointment in booking.appointments)
     booking.name = booking.email = booking.phone = booking.reference = None
+    booking.email_key = booking.phone_key = None
     booking.forgotten_at = now
     booking.generation += 1
     record(worker_of(booking.municipality_id), "forget", ("booking", booking.id), now)

@@ -32,6 +32,7 @@ def moment_of(tick: int) -> datetime:
     return datetime.fromtimestamp(tick * TICK, UTC)
 
 
+@lru_cache(maxsize=4096)
 def day_start(day: date, zone: ZoneInfo) -> int:
     """The first tick whose local date is `day` (midnight, or what the clock shows first where midnight is skipped)."""
     guess = datetime.combine(day, time(), zone).astimezone(UTC)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+_BITS = [tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256)]
+
 
 def mask_of(stretches: Iterable[range], base: int) -> int:
     """The integer in which the ticks of the stretches are set; what lies before `base` is cut off."""
@@ -38,10 +40,11 @@ def between(first: int, end: int) -> int:
 
 def ticks_in(mask: int, base: int) -> Iterator[int]:
     """The set ticks, earliest first."""
-    while mask:
-        lowest = mask & -mask
-        yield base + lowest.bit_length() - 1
-        mask ^= lowest
+    for at, byte in enumerate(mask.to_bytes((mask.bit_length() + 7) // 8, "little")):
+        if byte:
+            first = base + 8 * at
+            for bit in _BITS[byte]:
+                yield first + bit
 
 
 def first_in(mask: int, base: int) -> int | None:

@@ -18,6 +18,10 @@ class Actor:
     kind: str
     staff_id: int | None = None
 
+    @property
+    def is_staff(self) -> bool:
+        return self.staff_id is not None
+
 
 def citizen_of(municipality_id: int) -> Actor:
     return Actor(municipality_id, "citizen")

@@ -22,7 +22,7 @@ from sqlalchemy import insert, select
 
 from booking.db import db
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
-from booking.townhall.revisions import raise_activity
+from booking.townhall.revisions import raise_town
 
 TEXTS = ("name", "summary", "who", "bring", "words")
 LISTS = ("bring", "words")
@@ -62,7 +62,7 @@ def import_catalogue(municipality: Municipality, content: bytes, now: datetime) 
     A new service is served by all counters of the desks it names.
     """
     rows = read_catalogue(content, municipality.languages, _desk_keys(municipality))
-    raise_activity((office.id for office in municipality.offices), now)
+    raise_town(municipality, now)
     query = select(Service).where(Service.municipality_id == municipality.id)
     known = {service.key: service for service in db.session.scalars(query)}
     added = changed = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from booking.slots.clock import day_start, grid_mask, open_ticks, tick_from, tick_of
@@ -35,12 +35,12 @@ class Horizon:
     days: int
     zone: ZoneInfo
 
-    @property
+    @cached_property
     def base(self) -> int:
         """The tick of bit 0."""
         return day_start(self.first_day, self.zone)
 
-    @property
+    @cached_property
     def end(self) -> int:
         """The tick after the last."""
         return day_start(self.first_day + timedelta(days=self.days), self.zone)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from booking.db import Base, key
@@ -26,6 +26,12 @@ class Municipality(Base):
     __table_args__ = (
         CheckConstraint("hold_minutes BETWEEN 5 AND 60", name="hold_minutes"),
         CheckConstraint("retention_days BETWEEN 0 AND 365", name="retention_days"),
+        CheckConstraint("freed_minutes BETWEEN 0 AND 240", name="freed_minutes"),
+        CheckConstraint("holds_per_browser >= 1", name="holds_per_browser"),
+        CheckConstraint("holds_per_address >= 1", name="holds_per_address"),
+        CheckConstraint("held_percent BETWEEN 1 AND 100", name="held_percent"),
+        CheckConstraint("open_per_contact >= 1", name="open_per_contact"),
+        CheckConstraint("made_per_contact >= 1", name="made_per_contact"),
     )
 
     id: Mapped[int] = key()
@@ -41,6 +47,13 @@ class Municipality(Base):
     retention_days: Mapped[int] = mapped_column(default=7)  # after the last appointment of a booking
     # [{"occasion": "day-before", "days": 1, "at": "18:00", "channels": ["email"]}, {"occasion": …, "hours": 2, …}]
     reminders: Mapped[list[dict[str, Any]]]
+    revision: Mapped[int] = mapped_column(default=1)  # rises with all of the above and below that is not an offer
+    freed_minutes: Mapped[int] = mapped_column(default=30)  # a freed slot comes back within so many, at random
+    holds_per_browser: Mapped[int] = mapped_column(default=3)  # living ones, as the next three
+    holds_per_address: Mapped[int] = mapped_column(default=60)  # an IPv6 /64 is one address
+    held_percent: Mapped[int] = mapped_column(default=50)  # of an office's local day, of all citizens together
+    open_per_contact: Mapped[int] = mapped_column(default=5)  # appointments still to come
+    made_per_contact: Mapped[int] = mapped_column(default=10)  # bookings made within a day, cancelled ones too
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
 
@@ -68,6 +81,27 @@ class Office(Base):
 
     def name(self, language: str) -> str:
         return spoken(self.names, language, self.municipality.language)
+
+
+class Change(Base):
+    """A stretch of one counter's ticks that changed with this revision of its office: it is read again.
+
+    A revision without such a line changed anything: then the whole office is read again.
+    """
+
+    __tablename__ = "change"
+    __table_args__ = (
+        CheckConstraint("first_tick < end_tick", name="first_before_end"),
+        Index("ix_change_office_id_revision", "office_id", "revision"),
+    )
+
+    id: Mapped[int] = key()
+    office_id: Mapped[int] = mapped_column(ForeignKey("office.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"))
+    first_tick: Mapped[int]
+    end_tick: Mapped[int]  # the tick after the last
+    at: Mapped[datetime]  # until they are swept
 
 
 class Desk(Base):

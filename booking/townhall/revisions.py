@@ -1,4 +1,4 @@
-"""The two counters of an office row, which put the changes of one office in an order.
+"""The two counters of an office row, which put the changes of one office in an order, and the lines of what changed.
 
 They are raised by UPDATE … SET revision = revision + 1 before any read that the change relies on: the second
 writer waits for the first to commit and then reads what the first has done. (SELECT FOR UPDATE would block and
@@ -7,46 +7,171 @@ deadlock with foreign-key inserts.) Several offices are raised in the order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import case, literal, update
-from sqlalchemy.orm import SessionTransaction
+from sqlalchemy import ColumnElement, bindparam, case, delete, event, insert, literal, select, true, update
+from sqlalchemy.orm import Session, SessionTransaction
 
-from booking.db import UtcDateTime, db
-from booking.townhall.models import Office
+from booking.db import Base, UtcDateTime, db
+from booking.townhall.models import (
+    Change,
+    Closure,
+    Counter,
+    CounterService,
+    Desk,
+    Municipality,
+    Office,
+    OpeningHours,
+    Service,
+    ServiceText,
+)
 
-_raising: WeakSet[SessionTransaction] = WeakSet()
+KEEP_CHANGES = timedelta(minutes=10)  # a process that was silent for longer reads its offices anew
+ANYTHING = 0  # stands for a revision of this transaction that changed more than ticks
+_UNSEEN = {"synchronize_session": False}
 
-
-def is_raised_here() -> bool:
-    """Whether this transaction has raised an office row: until it commits, the new number means nothing to others.
-
-    If it is rolled back, the next change gets the same number and means something else by it.
-    """
-    return db.session().get_transaction() in _raising
+_raised: WeakKeyDictionary[SessionTransaction, dict[int, int]] = WeakKeyDictionary()
 
 
 def raise_revision(office_ids: Iterable[int]) -> None:
-    """The office's offer changes and nothing that agendas or feeds show: a hold."""
-    _raise(office_ids)
+    """The office's offer changes and nothing that agendas or feeds show: a hold.
+
+    Say with note_change() which ticks do; where nobody says so, every process reads the whole office again.
+    """
+    _raise(office_ids, {"revision": Office.revision + 1})
 
 
 def raise_activity(office_ids: Iterable[int], now: datetime) -> None:
-    """The office's offer and what its agendas and feeds show change: a booking, a move, a visit, a closure."""
+    """What its agendas and feeds show changes, and not its offer: a visit, or a hold that becomes a booking."""
+    _raise(office_ids, _activity(now))
+
+
+def raise_office(office_ids: Iterable[int], now: datetime) -> None:
+    """Both change: a booking without a hold, a move, a cancellation, a closure, new hours."""
+    _raise(office_ids, {"revision": Office.revision + 1, **_activity(now)})
+
+
+def raise_town(municipality: Municipality, now: datetime) -> None:
+    """What the municipality is changes: its services, its offices, who does what. All its offices are raised."""
+    _raise((office.id for office in municipality.offices), {"revision": Office.revision + 1, **_activity(now)})
+    db.session.execute(
+        update(Municipality).where(Municipality.id == municipality.id).values(revision=Municipality.revision + 1),
+        execution_options=_UNSEEN,
+    )
+
+
+def wait_for(office_ids: Iterable[int]) -> None:
+    """Waits for those who change the offices, and makes them wait, without raising anything: to tidy up."""
+    _raise(office_ids, {"revision": Office.revision})
+
+
+def raised_here() -> Mapping[int, int]:
+    """The offices that this transaction has raised, each with its new revision (or ANYTHING).
+
+    Until it commits, the new numbers mean nothing to others. If it is rolled back, the next change gets the same
+    number and means something else by it: what is read under it must not be kept.
+    """
+    transaction = db.session().get_transaction()
+    return _raised.get(transaction, {}) if transaction is not None else {}
+
+
+def is_raised_here() -> bool:
+    """Whether this transaction has raised an office in any way: what it reads must not be kept."""
+    return db.session().get_transaction() in _raised
+
+
+def revisions(office_ids: Sequence[int]) -> dict[int, int]:
+    """The present revision of each office, in one read by primary key."""
+    return dict(db.session.execute(_REVISIONS, {"ids": list(office_ids)}).all())
+
+
+def note_change(counter_id: int, ticks: Sequence[int], now: datetime) -> None:
+    """Writes down that these ticks of the counter change with the revision that this transaction has raised."""
+    values = {"counter": counter_id, "first": min(ticks), "end": max(ticks) + 1, "at": now}
+    db.session.execute(_NOTE, values)
+
+
+def forget_changes(now: datetime) -> None:
+    """Deletes the lines that no living process can need."""
+    db.session.execute(delete(Change).where(Change.at <= now - KEEP_CHANGES), execution_options=_UNSEEN)
+
+
+_REVISIONS = select(Office.id, Office.revision).where(Office.id.in_(bindparam("ids", expanding=True)))
+
+_NOTE = insert(Base.metadata.tables["change"]).from_select(
+    ["office_id", "revision", "counter_id", "first_tick", "end_tick", "at"],
+    select(
+        Office.id,
+        Office.revision,
+        Counter.id,
+        bindparam("first", type_=Change.first_tick.type),
+        bindparam("end", type_=Change.end_tick.type),
+        bindparam("at", type_=UtcDateTime()),
+    )
+    .join(Desk, Desk.office_id == Office.id)
+    .join(Counter, Counter.desk_id == Desk.id)
+    .where(Counter.id == bindparam("counter")),
+)
+
+
+def _activity(now: datetime) -> dict[str, Any]:
     later = case((Office.activity_at < now, literal(now, UtcDateTime())), else_=Office.activity_at)
-    _raise(office_ids, activity=Office.activity + 1, activity_at=later)
+    return {"activity": Office.activity + 1, "activity_at": later}
 
 
-def _raise(office_ids: Iterable[int], **values: Any) -> None:
+def _raise(office_ids: Iterable[int], values: dict[str, Any]) -> None:
     session = db.session()
+    numbers: dict[int, int] = {}
     for office_id in sorted(set(office_ids)):
-        session.execute(
-            update(Office).where(Office.id == office_id).values(revision=Office.revision + 1, **values),
-            execution_options={"synchronize_session": False},
+        found = session.execute(
+            update(Office).where(Office.id == office_id).values(**values).returning(Office.revision),
+            execution_options=_UNSEEN,
         )
+        if "revision" in values:
+            numbers[office_id] = found.scalar_one()
     transaction = session.get_transaction()
     if transaction is not None:
-        _raising.add(transaction)
+        _raised.setdefault(transaction, {}).update(numbers)
+
+
+@event.listens_for(Session, "after_flush")
+def _raise_what_was_forgotten(session: Session, _context: object) -> None:
+    """Whoever changes what is kept in memory raises what it belongs to, also who did not think of it.
+
+    (Statements that change many rows at once must do so themselves.)
+    """
+    changed = [one for one in (*session.new, *session.deleted, *session.dirty) if isinstance(one, _KEPT)]
+    changed = [one for one in changed if one not in session.dirty or session.is_modified(one)]
+    if not changed:
+        return
+    session.execute(update(Municipality).values(revision=Municipality.revision + 1), execution_options=_UNSEEN)
+    for office in [_offices_of(one) for one in changed]:
+        ids = session.scalars(select(Office.id).where(office)).all()
+        _raise(ids, {"revision": Office.revision + 1})
+        transaction = session.get_transaction()
+        if transaction is not None:
+            _raised[transaction].update(dict.fromkeys(ids, ANYTHING))
+
+
+_KEPT = (Municipality, Office, Desk, Counter, Service, ServiceText, CounterService, OpeningHours, Closure)
+
+
+def _offices_of(one: object) -> ColumnElement[bool]:
+    """The offices whose timelines are made of this row too."""
+    match one:
+        case Closure():
+            return Office.id == one.office_id
+        case Office():
+            return Office.id == one.id
+        case OpeningHours() | CounterService():
+            counter = Counter.id == one.counter_id
+        case Counter():
+            counter = Counter.desk_id == one.desk_id
+        case Desk():
+            return Office.id == one.office_id
+        case _:
+            return true()
+    return Office.id.in_(select(Desk.office_id).join(Counter, Counter.desk_id == Desk.id).where(counter))

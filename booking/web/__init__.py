@@ -11,6 +11,7 @@ from whitenoise import WhiteNoise
 from booking.config import Settings
 from booking.links import masked
 from booking.web import language, pages, security
+from booking.web.api import api
 from booking.web.citizen import citizen
 from booking.web.feeds import database_away, feeds
 from booking.web.front import front
@@ -32,13 +33,14 @@ def install(app: Flask, settings: Settings) -> None:
     """Puts the web onto the application: in front the static files, then the municipality, then the routes."""
     app.url_map.converters["int"] = SmallInteger
     app.logger.addFilter(masked)
-    security.install(app, settings)
     app.before_request(load_town)
+    security.install(app, settings)
     app.before_request(stand_guard)
     language.install(app)
     pages.install(app)
     register(app, front, everyone("the way in, and health in numbers only"))
     register(app, citizen, everyone("citizens need no account; what is theirs has a secret link"), "/<lang>")
+    register(app, api, everyone("free times are for everybody, and name nobody"), "/api/v1")
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))
     register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
     register(app, staff, signed_in_staff(), "/staff")

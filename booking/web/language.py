@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from flask import Flask, abort, g, has_request_context, request
-from flask_babel import Babel
+from flask_babel import Babel, Domain
 from flask_login import current_user
 
 from booking.config import LANGUAGES, ROOT
@@ -15,9 +16,17 @@ from booking.townhall.models import Municipality
 from booking.web.towns import town
 
 
+class KeptBabel(Babel):  # type: ignore[misc]
+    """Keeps the catalogues: read anew for each request, they took longer than the rest of the page."""
+
+    @cached_property
+    def domain_instance(self) -> Domain:
+        return Domain(domain=self.domain)
+
+
 def install(app: Flask) -> None:
     folder = str(ROOT / "booking" / "translations")
-    Babel(app, locale_selector=_locale, default_translation_directories=folder)
+    KeptBabel(app, locale_selector=_locale, default_translation_directories=folder)
 
 
 def language() -> str:

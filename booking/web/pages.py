@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,6 +16,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from booking import spoken
@@ -23,7 +25,7 @@ from booking.appointments.visits import state_of
 from booking.config import ROOT
 from booking.db import db
 from booking.links import town_address
-from booking.slots.clock import tick_of
+from booking.slots.clock import moment_of, tick_of
 from booking.staff.accounts import may
 from booking.staff.models import Role
 from booking.web.language import language
@@ -40,6 +42,7 @@ def install(app: Flask) -> None:
         short_day=lambda on: spoken.short_day(on, language()),
         tick=tick_of,
         clock=lambda at: spoken.clock_time(at, town().zone, language()),
+        clock_buttons=_clock_buttons,
         moment=lambda at: spoken.moment(at, town().zone, language(), today()),
         local_day=lambda at: spoken.day(at.astimezone(ZoneInfo(town().zone)).date(), language(), today()),
         wall_clock=spoken.wall_clock,
@@ -106,6 +109,18 @@ def other_languages() -> list[tuple[str, str]]:
 def failure(status: int, title: str, text: str) -> tuple[str, int]:
     """A page that says what went wrong and what to do."""
     return render_template("error.html", title=title, text=text), status
+
+
+def _clock_buttons(ticks: Sequence[int], office_id: int) -> Markup:
+    """A button for each free time of an office. A page has hundreds, so each is made once, and not by the template."""
+    zone, chosen = town().zone, language()
+    return Markup("".join([_clock_button(tick, office_id, zone, chosen) for tick in ticks]))  # noqa: S704
+
+
+@lru_cache(maxsize=65536)
+def _clock_button(tick: int, office_id: int, zone: str, language: str) -> str:
+    button = Markup('<button class="clock" type="submit" name="slot" value="{}.{}">{}</button>\n')
+    return button.format(office_id, tick, spoken.clock_time(moment_of(tick), zone, language))
 
 
 @lru_cache(maxsize=256)

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flask import abort, g, request
-from sqlalchemy import select
 
-from booking.db import db
 from booking.townhall.models import Municipality
+from booking.townhall.standing import Standing, standing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,14 +36,16 @@ class TownMiddleware:
 
 
 def load_town() -> None:
-    """Before each request: g.town is the municipality of the address, or 404."""
+    """Before each request: g.standing is the municipality of the address with all it has, or 404."""
     slug = request.environ.get("balie.town")
-    g.town = None
+    g.town = g.standing = None
     if slug is None:
         return
-    g.town = db.session.scalar(select(Municipality).where(Municipality.slug == slug))
-    if g.town is None:
+    found = standing(slug) if "\0" not in slug else None
+    if found is None:
         abort(404)
+    g.standing, g.revisions = found
+    g.town = g.standing.municipality
 
 
 def town() -> Municipality:
@@ -53,3 +54,17 @@ def town() -> Municipality:
         abort(404)
     found: Municipality = g.town
     return found
+
+
+def here() -> Standing:
+    """The municipality with its services, offices and desks; 404 where the address names none."""
+    if g.standing is None:
+        abort(404)
+    found: Standing = g.standing
+    return found
+
+
+def seen_revisions() -> Mapping[int, int] | None:
+    """The revisions of the offices as this request read them; None for one that changes something: it reads again."""
+    found: Mapping[int, int] = g.revisions
+    return found if request.method in ("GET", "HEAD") else None

@@ -7,25 +7,28 @@ from typing import Any
 
 from flask import abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from booking import links
 from booking.appointments.booking import Citizen, book
 from booking.appointments.holds import extend, hold
+from booking.appointments.limits import ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken
-from booking.appointments.offers import Demand, Nearby, nearest, offer, office_lines
-from booking.db import db
+from booking.appointments.offers import Demand, Nearby, nearest, offers
+from booking.db import begin_write, db
+from booking.outbox.models import MessageChannel
 from booking.privacy.forget import erasure_day
 from booking.slots.clock import moment_of
+from booking.staff.accounts import address_of
 from booking.staff.audit import citizen_of
-from booking.townhall import directory
 from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.find import service_page
 from booking.web.forms import DetailsForm
 from booking.web.language import language
 from booking.web.pages import now
-from booking.web.towns import town
+from booking.web.towns import here, town
 
 NEAREST = 6
 
@@ -35,9 +38,11 @@ def take() -> ResponseReturnValue:
     """Holds the chosen slot ("<office>.<tick>") and goes on to the form."""
     demand, office, start = chosen_demand(), *chosen_slot()
     try:
-        held = hold(office, demand, start, now(), instead_of=_last_hold())
+        held = hold(office, demand, start, now(), _holder())
     except SlotTaken:
         return taken_page(demand, start)
+    except HoldLimit as limit:
+        return limit_page(demand, start, limit)
     token = hold_token(held)
     db.session.commit()
     session["hold"] = token
@@ -60,13 +65,15 @@ def confirm(token: str) -> ResponseReturnValue:
     held, form = held_by(token), DetailsForm()
     if held.booking_id is None and not form.validate():
         return _details_page(held, form), 422
-    person = Citizen(form.name.data or "", language(), form.email.data, form.phone.data)
+    person = _person(form)
     demand, start = Demand(held.service, held.people), held.starts_at
     try:
         booking = book(held, person, Channel.WEB, citizen_of(town().id), now())
     except SlotTaken:
         _keep_typed(form)
         return taken_page(demand, start)
+    except ContactLimit:
+        return _too_many(token, form, person)
     address = own_address(booking, booked=1)
     db.session.commit()
     session.pop("typed", None)
@@ -90,23 +97,47 @@ def more_time(token: str) -> ResponseReturnValue:
 
 def taken_page(demand: Demand, start: datetime) -> tuple[str, int]:
     """409: somebody was faster. Nothing typed is lost, and the nearest free times are on the page."""
-    service_id, people = demand.service.id, demand.people
+    demand = _afresh(demand)
+    return service_page(demand, taken=start, nearest=nearby(demand, start)), 409
+
+
+def limit_page(demand: Demand, start: datetime, limit: HoldLimit) -> tuple[str, int]:
+    """429: the limit of holds is reached; what to do, and other times. It says no more than that."""
+    demand = _afresh(demand)
+    return service_page(demand, limit=limit.of, nearest=nearby(demand, start)), 429
+
+
+def _afresh(demand: Demand) -> Demand:
+    """The same demand after the transaction was given up."""
+    key, people = demand.service.key, demand.people
     db.session.rollback()
-    fresh = Demand(db.session.get_one(type(demand.service), service_id), people)
-    return service_page(fresh, taken=start, nearest=nearby(fresh, start)), 409
+    return Demand(here().service(key) or abort(404), people)
+
+
+def _too_many(token: str, form: DetailsForm, person: Citizen) -> tuple[str, int]:
+    """429: the contact has all it may have. What that is goes to the contact, not to whoever typed it here."""
+    db.session.rollback()
+    begin_write()
+    send_lists(town(), person.contacts, now())
+    db.session.commit()
+    words = _(
+        "This e-mail address or phone number has as many appointments as one may have. We have sent the list of them"
+        " there: cancel one that you do not need, or use another contact."
+    )
+    form.form_errors.append(words)
+    return _details_page(held_by(token), form), 429
 
 
 def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
     """The free times nearest to `start`, over all offices, earliest first."""
-    offices = {office.id: office for office in directory.offices_for(town(), demand.service)}
-    offers = [offer(office, demand, now(), office_lines(office, now())) for office in offices.values()]
-    found: list[Nearby] = nearest(offers, start, NEAREST)
+    offices = {office.id: office for office in here().offices_for(demand.service)}
+    found: list[Nearby] = nearest(offers(list(offices.values()), demand, now()), start, NEAREST)
     return [(offices[office_id], at) for at, office_id in found]
 
 
 def chosen_demand() -> Demand:
     """The service and people that the form names; 404 if there is no such service."""
-    service = directory.service_with(town(), request.form.get("service", "")) or abort(404)
+    service = here().service(request.form.get("service", "")) or abort(404)
     people = request.form.get("people", "1")
     if not (_is_number(people) and 1 <= int(people) <= service.max_people):
         abort(400)
@@ -118,7 +149,7 @@ def chosen_slot() -> tuple[Office, datetime]:
     office_id, _, tick = request.form.get("slot", "").partition(".")
     if not (_is_number(office_id) and _is_number(tick)):
         abort(400)
-    office = next((office for office in town().offices if office.id == int(office_id)), None) or abort(404)
+    office = here().offices.get(int(office_id)) or abort(404)
     return office, moment_of(int(tick))
 
 
@@ -146,6 +177,21 @@ def _last_hold() -> Hold | None:
     """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", session.get("hold", ""))
     return db.session.get(Hold, claim.id) if claim else None
+
+
+def _holder() -> Holder:
+    """Who holds: the address, and the browser by the secret of its forms, which an old cookie sent again has too."""
+    key = current_app.extensions["balie"]["settings"].keys[0]
+    browser = links.pseudonym(key, "browser", session["csrf_token"])
+    address = links.pseudonym(key, "address", f"{town().id}:{address_of(request.remote_addr)}")
+    return Holder(browser, address, gives_back=_last_hold())
+
+
+def _person(form: DetailsForm) -> Citizen:
+    keys = current_app.extensions["balie"]["settings"].keys
+    typed = ((MessageChannel.EMAIL, form.email.data), (MessageChannel.SMS, form.phone.data))
+    contacts = tuple(contact_of(keys, channel, contact) for channel, contact in typed if contact)
+    return Citizen(form.name.data or "", language(), form.email.data, form.phone.data, contacts)
 
 
 def _keep_typed(form: DetailsForm) -> None:

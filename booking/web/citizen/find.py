@@ -10,13 +10,13 @@ from flask import abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from booking.appointments.demand import most_wanted
-from booking.appointments.offers import Demand, Offer, first_free, offer, office_lines
+from booking.appointments.offers import Demand, Offer, first_free, offers, together
 from booking.townhall import directory
 from booking.townhall.models import Office, Service
 from booking.townhall.search import index, ranking
 from booking.web.citizen import citizen
 from booking.web.pages import now, today
-from booking.web.towns import town
+from booking.web.towns import here, seen_revisions, town
 
 DAYS_A_PAGE = 8
 WANTED = 8
@@ -27,7 +27,7 @@ class Day:
     """A day with free times, office by office."""
 
     on: date
-    times: list[tuple[Office, list[datetime]]]
+    times: list[tuple[Office, list[int]]]  # ticks
 
     @property
     def count(self) -> int:
@@ -46,8 +46,8 @@ class Times:
 
 @citizen.get("/")
 def home() -> ResponseReturnValue:
-    all_services = {service.id: service for service in directory.services(town())}
-    wanted = [all_services[id] for id in most_wanted(town().id, now(), WANTED)]
+    all_services = {service.id: service for service in here().services}
+    wanted = [all_services[id] for id in most_wanted(town().id, now(), WANTED) if id in all_services]
     hours = [(office, directory.weekly_hours(office, today())) for office in town().offices]
     return render_template("citizen/home.html", wanted=wanted, desks=_desks_by_key(), hours=hours)
 
@@ -56,7 +56,7 @@ def home() -> ResponseReturnValue:
 def services() -> ResponseReturnValue:
     """All services, those of one desk (?desk=), or those that answer a search (?q=)."""
     query, key = request.args.get("q", "").strip()[:200], request.args.get("desk", "")
-    found = list(directory.services(town()))
+    found = list(here().services)
     desks = _desks_by_key()
     if query:
         by_id = {service.id: service for service in found}
@@ -71,16 +71,19 @@ def services() -> ResponseReturnValue:
 @citizen.get("/service/<key>")
 def service(key: str) -> ResponseReturnValue:
     """What to know about a service, and its times."""
-    found = directory.service_with(town(), key) or abort(404)
+    found = here().service(key) or abort(404)
     return service_page(Demand(found, _people(found)))
 
 
-def service_page(demand: Demand, taken: datetime | None = None, nearest: Sequence[object] = ()) -> str:
-    """The service and its times; with what was `taken` meanwhile and the times nearest to it, if so."""
+def service_page(
+    demand: Demand, taken: datetime | None = None, limit: str | None = None, nearest: Sequence[object] = ()
+) -> str:
+    """The service and its times; with what was `taken` meanwhile, or which `limit` of holds stands in the way, and
+    the times nearest to the wanted one."""
     g.shown_as = ("citizen.service", {"key": demand.service.key, "people": demand.people})  # also after a POST
-    offices = directory.offices_for(town(), demand.service)
+    offices = here().offices_for(demand.service)
     chosen = [office for office in offices if str(office.id) == request.args.get("office")] or offices
-    times = free_times(chosen, [offer(one, demand, now(), office_lines(one, now())) for one in chosen])
+    times = free_times(chosen, offers(chosen, demand, now(), seen_revisions()))
     return render_template(
         "citizen/service.html",
         service=demand.service,
@@ -91,22 +94,23 @@ def service_page(demand: Demand, taken: datetime | None = None, nearest: Sequenc
         chosen=chosen,
         times=times,
         taken=taken,
+        limit=limit,
         nearest=nearest,
     )
 
 
-def free_times(offices: Sequence[Office], offers: Sequence[Offer]) -> Times:
+def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
     """The page of days that the address asks for (?from=), over these offices."""
     by_id = {office.id: office for office in offices}
-    found = first_free(offers)
-    days: dict[date, list[tuple[Office, list[datetime]]]] = {}
-    for one in offers:
-        for on, times in one.days:
-            days.setdefault(on, []).append((by_id[one.office_id], times))
-    wanted = sorted(on for on in days if on >= _from())
-    page = [Day(on, days[on]) for on in wanted[:DAYS_A_PAGE]]
+    soonest, all_of_them = first_free(found), together(found)
+    days = list(all_of_them.days) if all_of_them else []
+    wanted = [on for on in days if on >= _from()]
+    page = [
+        Day(on, [(by_id[one.office_id], ticks) for one in found if (ticks := one.on(on))])
+        for on in wanted[:DAYS_A_PAGE]
+    ]
     later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
-    first = (by_id[found[0].office_id], found[1]) if found else None
+    first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
     return Times(first, page, len(wanted) < len(days), later)
 
 
@@ -127,6 +131,6 @@ def _people(service: Service) -> int:
 def _desks_by_key() -> dict[str, object]:
     """One desk for each department, to name it."""
     found: dict[str, object] = {}
-    for desk in directory.desks(town()):
+    for desk in here().desks:
         found.setdefault(desk.key, desk)
     return found

@@ -12,8 +12,9 @@ from booking import links
 from booking.appointments.booking import TooLate, cancel, demand_of, is_changeable, move, without
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.occupancy import SlotTaken
-from booking.appointments.offers import offer, office_lines
+from booking.appointments.offers import offer
 from booking.appointments.references import booking_with, plain
+from booking.appointments.timelines import office_lines
 from booking.calendars.entry import citizen_calendar
 from booking.db import begin_write, db
 from booking.privacy.forget import forgotten_on
@@ -27,14 +28,14 @@ from booking.staff.accounts import (
     record_try,
 )
 from booking.staff.audit import citizen_of
-from booking.townhall import directory
+from booking.townhall.revisions import revisions
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
 from booking.web.citizen.find import free_times
 from booking.web.forms import FindForm
 from booking.web.language import language
 from booking.web.pages import failure, now, outside
-from booking.web.towns import town
+from booking.web.towns import here, seen_revisions, town
 
 
 @citizen.get("/b/<token>")
@@ -168,11 +169,12 @@ def _appointment(token: str, id: int) -> Appointment:
 
 def _move_page(token: str, appointment: Appointment, taken: datetime | None = None) -> str:
     demand = demand_of(appointment)
-    offices = directory.offices_for(town(), demand.service)
-    lines = [without(office_lines(office, now()), appointment) for office in offices]
-    offers = [offer(office, demand, now(), line) for office, line in zip(offices, lines, strict=True)]
-    here = appointment.counter.desk.office_id
-    offers = [one.but_for(appointment.starts_at) if one.office_id == here else one for one in offers]
+    offices = here().offices_for(demand.service)
+    known = seen_revisions() or revisions([office.id for office in offices])
+    lines = [without(office_lines(office, now(), known[office.id]), appointment) for office in offices]
+    offers = [offer(line, demand, now()) for line in lines]
+    at = appointment.counter.desk.office_id
+    offers = [one.but_for(appointment.starts_at) if one.office_id == at else one for one in offers]
     return render_template(
         "citizen/move.html",
         appointment=appointment,

@@ -1,0 +1,175 @@
+"""Limits against those who take more than their share: of holds, and of appointments of one contact.
+
+What is counted may lie in several offices, so the row of its subject (a browser, an address, a contact) is taken
+first; offices are raised after that. Subjects are pseudonyms made with a key outside the database. Staff have no
+limits. How many there may be stands in the municipality.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+
+from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
+from booking.appointments.timelines import OfficeLines
+from booking.db import db, insert_unless_there
+from booking.links import Keys, pseudonym
+from booking.outbox.models import Kind, MessageChannel
+from booking.outbox.queue import Notice, queue_once
+from booking.slots.clock import day_start
+from booking.slots.timeline import between
+from booking.townhall.models import Municipality
+
+A_DAY = timedelta(days=1)
+
+
+class HoldLimit(Exception):
+    """There are as many holds as one may have (`of` is "browser" or "address"), or as a day bears (`of` is "day")."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__(f"The limit of holds is reached: {of}.")
+        self.of = of
+
+
+class ContactLimit(Exception):
+    """The contact has as many appointments, or made as many bookings within a day, as one contact may."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds: pseudonyms of browser and address, and the hold that is given back for the new one."""
+
+    browser: str | None = None
+    address: str | None = None
+    gives_back: Hold | None = None
+    is_staff: bool = False
+
+
+@dataclass(frozen=True)
+class Contact:
+    """An e-mail address or a phone number as its pseudonyms, one a key and the newest first, to find it again."""
+
+    channel: MessageChannel
+    subjects: tuple[str, ...]
+
+
+def contact_of(keys: Keys, channel: MessageChannel, typed: str) -> Contact:
+    """The contact behind what was typed: "Ann+balie@Example.org" and "ann@example.org" are one."""
+    name, at, domain = typed.strip().lower().rpartition("@")
+    plain = f"{name.partition('+')[0]}@{domain}" if at else typed
+    return Contact(channel, tuple(pseudonym(key, "contact", plain) for key in keys))
+
+
+def take_turn(holder: Holder, now: datetime) -> None:
+    """Waits for others of the same browser or address: what they hold can then be read."""
+    _take([subject for subject in (holder.browser, holder.address) if subject], now)
+
+
+def check_holds(municipality: Municipality, holder: Holder, now: datetime) -> None:
+    """Raises HoldLimit when the browser or the address holds as many slots as it may, the one given back aside."""
+    for subject, column, limit in (
+        (holder.browser, Hold.browser, municipality.holds_per_browser),
+        (holder.address, Hold.address, municipality.holds_per_address),
+    ):
+        query = select(func.count(Hold.id)).where(column == subject, Hold.expires_at > now, Hold.booking_id.is_(None))
+        if holder.gives_back:
+            query = query.where(Hold.id != holder.gives_back.id)
+        if subject and (db.session.scalar(query) or 0) >= limit:
+            raise HoldLimit(column.key)
+
+
+def check_day(lines: OfficeLines, municipality: Municipality, wanted: range, now: datetime) -> None:
+    """Raises HoldLimit when these ticks would make the holds more than their part of the office's local day.
+
+    One hold is always possible, however small the day is.
+    """
+    base, zone = lines.horizon.base, ZoneInfo(municipality.zone)
+    day = lines.local_day(wanted.start)
+    ticks = range(day_start(day, zone), day_start(day + A_DAY, zone))
+    mask = between(ticks.start - base, ticks.stop - base)
+    is_open = sum((line.opening.open & mask).bit_count() for line in lines.counters)
+    room = municipality.held_percent * is_open / 100 - len(wanted)
+    if sum((line.held & mask).bit_count() for line in lines.counters) <= room:
+        return
+    held = _held([line.counter_id for line in lines.counters], ticks, now)
+    if held and held > room:
+        raise HoldLimit("day")
+
+
+def _held(counter_ids: Sequence[int], ticks: range, now: datetime) -> int:
+    """How many ticks living holds keep. (In memory those that became bookings meanwhile still count.)"""
+    query = select(func.count()).where(
+        Occupancy.counter_id.in_(counter_ids),
+        Occupancy.tick >= ticks.start,
+        Occupancy.tick < ticks.stop,
+        Occupancy.hold_id.is_not(None),
+        Occupancy.expires_at > now,
+    )
+    return db.session.scalar(query) or 0
+
+
+def check_contacts(municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> None:
+    """Raises ContactLimit when one of the contacts has all that it may have."""
+    _take([contact.subjects[0] for contact in contacts], now)
+    for contact in contacts:
+        belongs = _bookings_of(municipality, contact)
+        made = select(func.count(Booking.id)).where(belongs, Booking.made_at > now - A_DAY)
+        to_come = select(func.count(Appointment.id)).join(Appointment.booking).where(belongs, _open(now))
+        if (db.session.scalar(to_come) or 0) >= municipality.open_per_contact:
+            raise ContactLimit
+        if (db.session.scalar(made) or 0) >= municipality.made_per_contact:
+            raise ContactLimit
+
+
+def open_appointments(booking: Booking, channel: MessageChannel, now: datetime) -> Sequence[Appointment]:
+    """What the contact of this booking has still to come, earliest first."""
+    key = Booking.email_key if channel == MessageChannel.EMAIL else Booking.phone_key
+    mine = booking.email_key if channel == MessageChannel.EMAIL else booking.phone_key
+    query = select(Appointment).join(Appointment.booking).where(key == mine, _open(now))
+    return db.session.scalars(
+        query.where(Booking.municipality_id == booking.municipality_id).order_by(Appointment.starts_at)
+    ).all()
+
+
+def send_lists(municipality: Municipality, contacts: Iterable[Contact], now: datetime) -> None:
+    """Queues the list of what is still to come for each contact, once a day: not for whoever typed it. Flushes."""
+    for contact in contacts:
+        query = select(Appointment.id, Appointment.sequence).join(Appointment.booking)
+        query = query.where(_bookings_of(municipality, contact), _open(now)).order_by(Appointment.id.desc()).limit(1)
+        found = db.session.execute(query).first()
+        if found is not None:
+            notice = Notice(Kind.LIST, f"limit-{now:%Y-%m-%d}", contact.channel, now, now + A_DAY)
+            queue_once(municipality.id, (found.id, found.sequence), notice, now)
+
+
+def back_at(municipality: Municipality, now: datetime) -> datetime:
+    """When what is freed now comes back: at random within the municipality's minutes, so that nobody waits for it."""
+    return now + timedelta(seconds=secrets.randbelow(60 * municipality.freed_minutes + 1))
+
+
+def forget_subjects(now: datetime) -> None:
+    """Deletes the rows of subjects that were not counted for a day."""
+    db.session.execute(
+        delete(Limited).where(Limited.at <= now - A_DAY), execution_options={"synchronize_session": False}
+    )
+
+
+def _take(subjects: Sequence[str], now: datetime) -> None:
+    """Takes the rows in one order, whoever comes: so nobody waits in a circle."""
+    if subjects:
+        rows = [{"subject": subject, "at": now} for subject in sorted(set(subjects))]
+        insert_unless_there(Limited, rows, change="at")
+
+
+def _bookings_of(municipality: Municipality, contact: Contact) -> ColumnElement[bool]:
+    key = Booking.email_key if contact.channel == MessageChannel.EMAIL else Booking.phone_key
+    return and_(Booking.municipality_id == municipality.id, key.in_(contact.subjects))
+
+
+def _open(now: datetime) -> ColumnElement[bool]:
+    return and_(Appointment.state == AppointmentState.BOOKED, Appointment.starts_at > now)

@@ -1,0 +1,300 @@
+"""The timelines of an office's counters, kept in memory by revision and brought up to date by what changed.
+
+Each process keeps the offices it was asked for. A request reads the revision and answers from memory while it is
+unchanged and nothing has ended by itself (a hold, the delay of a freed slot, the day). Otherwise only the stretches
+that changed are read again; reading one twice is harmless. The revision is read before what it stands for, so that
+memory may be newer than its number, never older. What is shown may come from here; what is sold is decided by the
+key of the occupancy table.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, and_, bindparam, func, or_, select, tuple_
+
+from booking.appointments.models import Occupancy
+from booking.db import db, snapshot
+from booking.slots.clock import TICK_MINUTES, day_start, moment_of
+from booking.slots.timeline import starts
+from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
+from booking.townhall.models import Change, Closure, Counter, CounterService, Desk, Office, OpeningHours, Service
+from booking.townhall.revisions import raised_here, revisions
+
+Read = Callable[[Any], Any]  # runs a statement; what comes back are its rows
+
+MANY = 500  # changes to follow one by one; more than that, and reading the office again is faster
+
+
+@dataclass(frozen=True)
+class CounterLine:
+    """One counter over the horizon, as integers of ticks: when it serves and what is taken."""
+
+    counter_id: int
+    opening: Opening
+    taken: int  # by appointments, living holds and freed slots that are not back yet
+    buffer: int  # ticks kept free after a visit
+    services: frozenset[int]
+    held: int = 0  # the part of `taken` that holds keep; those that became bookings meanwhile may be in it
+    freed: int = 0  # the part of `taken` that was given back and returns by itself; staff may use it
+    ends: Mapping[int, datetime] = field(default_factory=dict)  # tick → when it ends by itself
+    _fits: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def free(self) -> int:
+        return self.opening.open & ~self.taken
+
+    def fits(self, length: int) -> int:
+        """The starts at which a visit of `length` ticks fits, with its buffer behind it."""
+        found = self._fits.get(length)
+        if found is None:
+            unbroken = starts(self.opening.open, length)
+            found = unbroken & starts(~self.taken, length + self.buffer) & self.opening.grid
+            self._fits[length] = found
+        return found
+
+
+@dataclass(frozen=True)
+class OfficeLines:
+    """All counters of an office as they were at `revision`; no longer true from `valid_until` on."""
+
+    office_id: int
+    revision: int
+    horizon: Horizon
+    valid_until: datetime
+    counters: tuple[CounterLine, ...]
+    lengths: Mapping[int, int] = field(default_factory=dict)  # of the services done here, in ticks, for one person
+    _fitting: dict[tuple[frozenset[int], int], int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def fitting(self, service_id: int, length: int) -> int:
+        """The starts at which a visit of `length` ticks fits at any counter that does the service."""
+        doing = [counter for counter in self.counters if service_id in counter.services]
+        who = frozenset(counter.counter_id for counter in doing)  # many services share their counters
+        found = self._fitting.get((who, length))
+        if found is None:
+            found = 0
+            for counter in doing:
+                found |= counter.fits(length)
+            self._fitting[who, length] = found
+        return found
+
+    def local_day(self, tick: int) -> date:
+        """The local date on which the tick begins."""
+        return moment_of(tick).astimezone(self.horizon.zone).date()
+
+    def for_staff(self) -> OfficeLines:
+        """The lines as staff see them, who may use a freed slot at once."""
+        return replace(self, counters=tuple(replace(one, taken=one.taken & ~one.freed) for one in self.counters))
+
+
+_kept: WeakKeyDictionary[Engine, dict[int, OfficeLines]] = WeakKeyDictionary()
+
+
+def office_lines(office: Office, now: datetime, revision: int | None = None) -> OfficeLines:
+    """The office's timelines at this revision or a later one; the present one where none is given.
+
+    Inside a transaction that has raised the office they hold all that was committed before it, and its own
+    changes: nobody else can change the office until it ends.
+    """
+    if revision is None:
+        revision = revisions([office.id])[office.id]
+    kept = _kept.setdefault(db.engine, {})
+    lines = kept.get(office.id)
+    if lines and lines.revision >= revision and now < lines.valid_until and _covers(lines, now):
+        return lines
+    fresh = _followed(lines, revision, now) if lines and _covers(lines, now) else None
+    fresh = fresh or _loaded(office, revision, now)
+    newest = kept.get(office.id)
+    if office.id not in raised_here() and (newest is None or newest.revision <= fresh.revision):
+        kept[office.id] = fresh
+    return fresh
+
+
+def _loaded(office: Office, revision: int, now: datetime) -> OfficeLines:
+    """The whole office: as this transaction has made it where it raised it, else from one snapshot."""
+    if office.id in raised_here():
+        return load_lines(office, revision, _horizon(office, now, db.session.execute), now)
+    with snapshot() as connection:
+        revision = connection.execute(select(Office.revision).where(Office.id == office.id)).scalar_one()
+        return load_lines(office, revision, _horizon(office, now, connection.execute), now, connection.execute)
+
+
+def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime, read: Read | None = None) -> OfficeLines:
+    """Reads all that decides the office's offer over the horizon: six queries whatever its size."""
+    read = read or db.session.execute
+    counters = read(
+        select(Counter.id, Desk.step_minutes, Desk.buffer_minutes)
+        .join(Desk)
+        .where(Desk.office_id == office.id)
+        .order_by(Counter.id)
+    ).all()
+    ids = [counter.id for counter in counters]
+    rules, closures, services = _rules(ids, read), _closures(office.id, ids, read), _services(ids, read)
+    empty = tuple(
+        CounterLine(id, opening(rules[id], closures[id], step, horizon), 0, buffer // TICK_MINUTES, services[id])
+        for id, step, buffer in counters
+    )
+    lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, _lengths(services, read))
+    end = horizon.base + (horizon.days * 25 * 60) // TICK_MINUTES
+    lasting = or_(Occupancy.expires_at.is_(None), Occupancy.expires_at > now)
+    taken = select(*_TICK).where(
+        and_(Occupancy.counter_id.in_(ids), Occupancy.tick >= horizon.base, Occupancy.tick < end, lasting)
+    )
+    return _with(lines, {}, read(taken), now)
+
+
+def _covers(lines: OfficeLines, now: datetime) -> bool:
+    return lines.horizon.first_day == now.astimezone(lines.horizon.zone).date()
+
+
+def _horizon(office: Office, now: datetime, read: Read) -> Horizon:
+    """From today to the farthest day that any service may be booked, and one more: a visit may run past midnight."""
+    zone = ZoneInfo(office.municipality.zone)
+    farthest = select(func.max(Service.max_days_ahead)).where(Service.municipality_id == office.municipality_id)
+    return Horizon(now.astimezone(zone).date(), (read(farthest).scalar() or 0) + 2, zone)
+
+
+def _midnight(horizon: Horizon) -> datetime:
+    return moment_of(day_start(horizon.first_day + timedelta(days=1), horizon.zone))
+
+
+_TICK = (Occupancy.counter_id, Occupancy.tick, Occupancy.expires_at, Occupancy.hold_id)
+TickRow = tuple[int, int, datetime | None, int | None]
+
+_FOLLOW = (
+    select(Change.revision, Change.counter_id, Change.first_tick, Change.end_tick)
+    .add_columns(Occupancy.tick, Occupancy.expires_at, Occupancy.hold_id)
+    .outerjoin(
+        Occupancy,
+        and_(
+            Occupancy.counter_id == Change.counter_id,
+            Occupancy.tick >= Change.first_tick,
+            Occupancy.tick < Change.end_tick,
+        ),
+    )
+    .where(Change.office_id == bindparam("office"), Change.revision > bindparam("revision"))
+)
+
+_ENDED = select(*_TICK).where(
+    tuple_(Occupancy.counter_id, Occupancy.tick).in_(bindparam("ticks", expanding=True)),
+)
+
+
+def _followed(lines: OfficeLines, revision: int, now: datetime) -> OfficeLines | None:
+    """The lines brought to `revision` or later; None where a revision between does not say what it changed."""
+    if revision - lines.revision > MANY:
+        return None
+    base = lines.horizon.base
+    again: dict[int, int] = defaultdict(int)  # the ticks to read again, by counter
+    found: list[TickRow] = []
+    if revision > lines.revision:
+        told = {raised_here().get(lines.office_id)}
+        rows = db.session.execute(_FOLLOW, {"office": lines.office_id, "revision": lines.revision}).all()
+        for number, counter_id, first, end, tick, expires_at, hold_id in rows:
+            told.add(number)
+            again[counter_id] |= _stretch(first - base, end - base)
+            if tick is not None:
+                found.append((counter_id, tick, expires_at, hold_id))
+        newest = max(revision, *(row.revision for row in rows)) if rows else revision
+        if not told.issuperset(range(lines.revision + 1, newest + 1)):
+            return None
+        lines = replace(lines, revision=newest)
+    ended = [
+        (line.counter_id, tick)
+        for line in lines.counters
+        for tick, end_at in line.ends.items()
+        if end_at <= now and not again[line.counter_id] >> (tick - base) & 1
+    ]
+    if ended:
+        for counter_id, tick in ended:
+            again[counter_id] |= 1 << (tick - base)
+        found += db.session.execute(_ENDED, {"ticks": ended})
+    return _with(lines, again, found, now)
+
+
+def _with(lines: OfficeLines, again: Mapping[int, int], rows: Iterable[TickRow], now: datetime) -> OfficeLines:
+    """The lines in which the ticks of `again` are as the rows say: those are all the rows there are for them."""
+    base, limit = lines.horizon.base, lines.horizon.days * 25 * 60 // TICK_MINUTES
+    taken: dict[int, list[int]] = defaultdict(list)
+    held: dict[int, list[int]] = defaultdict(list)
+    freed: dict[int, list[int]] = defaultdict(list)
+    ends: dict[int, dict[int, datetime]] = defaultdict(dict)
+    for counter_id, tick, expires_at, hold_id in rows:
+        if (expires_at is not None and expires_at <= now) or not 0 <= tick - base < limit:
+            continue
+        taken[counter_id].append(tick - base)
+        if expires_at is not None:
+            (freed if hold_id is None else held)[counter_id].append(tick - base)
+            ends[counter_id][tick] = expires_at
+    counters = tuple(
+        replace(
+            line,
+            taken=line.taken & ~again.get(id, 0) | _mask(taken[id]),
+            held=line.held & ~again.get(id, 0) | _mask(held[id]),
+            freed=line.freed & ~again.get(id, 0) | _mask(freed[id]),
+            ends=_remaining(line, again.get(id, 0), base) | ends[id],
+        )
+        if again.get(id) or id in taken
+        else line
+        for line in lines.counters
+        for id in (line.counter_id,)
+    )
+    ending = [end_at for line in counters for end_at in line.ends.values()]
+    return replace(lines, counters=counters, valid_until=min([_midnight(lines.horizon), *ending]))
+
+
+def _remaining(line: CounterLine, again: int, base: int) -> dict[int, datetime]:
+    return {tick: end_at for tick, end_at in line.ends.items() if not again >> (tick - base) & 1}
+
+
+def _stretch(first: int, end: int) -> int:
+    first, end = max(first, 0), max(end, 0)
+    return ((1 << end) - 1) >> first << first
+
+
+def _mask(bits: Sequence[int]) -> int:
+    """The integer with these bits set, by way of bytes: a shift for each bit would copy the integer each time."""
+    if not bits:
+        return 0
+    made = bytearray(max(bits) // 8 + 1)
+    for bit in bits:
+        made[bit >> 3] |= 1 << (bit & 7)
+    return int.from_bytes(made, "little")
+
+
+def _rules(ids: list[int], read: Read) -> dict[int, tuple[WeeklyRule, ...]]:
+    found: dict[int, tuple[WeeklyRule, ...]] = dict.fromkeys(ids, ())
+    columns = (OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
+    query = select(*columns, OpeningHours.from_on, OpeningHours.until_on).where(OpeningHours.counter_id.in_(ids))
+    for id, weekday, opens, closes, from_on, until_on in read(query.order_by(OpeningHours.id)):
+        found[id] += (WeeklyRule(weekday, opens, closes, from_on, until_on),)
+    return found
+
+
+def _closures(office_id: int, ids: list[int], read: Read) -> dict[int, tuple[tuple[datetime, datetime], ...]]:
+    found: dict[int, tuple[tuple[datetime, datetime], ...]] = dict.fromkeys(ids, ())
+    query = select(Closure.counter_id, Closure.starts_at, Closure.ends_at).where(Closure.office_id == office_id)
+    for counter_id, starts_at, ends_at in read(query.order_by(Closure.id)):
+        for id in ids if counter_id is None else [counter_id]:
+            found[id] += ((starts_at, ends_at),)
+    return found
+
+
+def _services(ids: list[int], read: Read) -> dict[int, frozenset[int]]:
+    found: dict[int, set[int]] = {id: set() for id in ids}
+    query: Any = select(CounterService.counter_id, CounterService.service_id).where(CounterService.counter_id.in_(ids))
+    for counter_id, service_id in read(query):
+        found[counter_id].add(service_id)
+    return {id: frozenset(services) for id, services in found.items()}
+
+
+def _lengths(services: Mapping[int, frozenset[int]], read: Read) -> dict[int, int]:
+    ids = frozenset[int]().union(*services.values())
+    query = select(Service.id, Service.minutes).where(Service.id.in_(ids))
+    return {id: minutes // TICK_MINUTES for id, minutes in read(query)}

@@ -1,0 +1,104 @@
+"""The municipality as its pages need it, kept in memory by its revision: one read tells whether it is still true.
+
+What is kept is read only and belongs to no session: its rows know each other and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, bindparam, select
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from booking.db import db, read_once, snapshot
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A municipality with its offices, desks, counters and services as they stand at `revision`."""
+
+    municipality: Municipality
+    revision: int
+    services: Sequence[Service]  # in the order of the catalogue
+    by_key: Mapping[str, Service]
+    offices: Mapping[int, Office]
+    desks: Sequence[Desk]  # office by office
+    doing: Mapping[int, tuple[Office, ...]]  # service id → the offices with a counter that does it
+
+    def service(self, key: str) -> Service | None:
+        return self.by_key.get(key)
+
+    def offices_for(self, service: Service) -> Sequence[Office]:
+        """The offices with a counter that does the service."""
+        return self.doing.get(service.id, ())
+
+
+_kept: WeakKeyDictionary[Engine, dict[str, Standing]] = WeakKeyDictionary()
+
+_NUMBERS = (
+    select(Municipality.revision, Office.id, Office.revision.label("office_revision"))
+    .outerjoin(Office, Office.municipality_id == Municipality.id)
+    .where(Municipality.slug == bindparam("slug"))
+)
+
+
+def standing(slug: str) -> tuple[Standing, dict[int, int]] | None:
+    """The municipality of this short name, and the present revision of each of its offices; None if there is none.
+
+    One read outside any transaction, and nothing else while the municipality is as it was.
+    """
+    rows = read_once(_NUMBERS, slug=slug)
+    if not rows:
+        return None
+    kept = _kept.setdefault(db.engine, {})
+    found = kept.get(slug)
+    if found is None or found.revision < rows[0].revision:
+        found = _load(slug)
+        kept[slug] = found
+    return found, {row.id: row.office_revision for row in rows if row.id is not None}
+
+
+def _load(slug: str) -> Standing:
+    """Reads all of it in one snapshot, and lets go of the session."""
+    structure = selectinload(Municipality.offices).selectinload(Office.desks).selectinload(Desk.counters)
+    with snapshot() as connection, Session(connection) as session:
+        town = session.scalars(select(Municipality).where(Municipality.slug == slug).options(structure)).one()
+        all_services = session.scalars(
+            select(Service).where(Service.municipality_id == town.id).order_by(Service.id)
+        ).all()
+        doing = session.execute(
+            select(CounterService.service_id, Desk.office_id)
+            .join(Counter, Counter.id == CounterService.counter_id)
+            .join(Desk, Desk.id == Counter.desk_id)
+            .join(Office, Office.id == Desk.office_id)
+            .where(Office.municipality_id == town.id)
+            .order_by(Office.position)
+            .distinct()
+            .add_columns(Office.position)
+        ).all()
+        offices = {office.id: office for office in town.offices}
+        _know_each_other(town, all_services)
+        session.expunge_all()
+    by_service: dict[int, tuple[Office, ...]] = {}
+    for service_id, office_id, _position in doing:
+        by_service[service_id] = (*by_service.get(service_id, ()), offices[office_id])
+    desks = [desk for office in town.offices for desk in office.desks]
+    by_key = {service.key: service for service in all_services}
+    return Standing(town, town.revision, all_services, by_key, offices, desks, by_service)
+
+
+def _know_each_other(town: Municipality, services: Sequence[Service]) -> None:
+    """Sets the ways back, so that none is asked of the database later."""
+    for office in town.offices:
+        set_committed_value(office, "municipality", town)
+        for desk in office.desks:
+            set_committed_value(desk, "office", office)
+            for counter in desk.counters:
+                set_committed_value(counter, "desk", desk)
+    for service in services:
+        for text in service.texts:
+            set_committed_value(text, "service", service)
