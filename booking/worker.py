@@ -14,14 +14,18 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
 from booking import create_app
+from booking.appointments.findings import due, keep
 from booking.appointments.holds import forget_ended
+from booking.appointments.limits import forget_subjects
 from booking.appointments.occupancy import sweep
+from booking.appointments.recount import recount
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.files import delete_old
 from booking.delivery.send import send_due
 from booking.outbox.queue import beat, tidy
 from booking.privacy.forget import forget_due
+from booking.townhall.revisions import forget_changes
 
 Step = Callable[[Settings, Callable[[], datetime]], None]
 
@@ -36,8 +40,10 @@ def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
     """Deletes what has ended by itself: holds, the kept bytes of sent messages, and written messages of last week."""
     delete_old(settings.instance, clock())
     begin_write()
+    forget_subjects(clock())  # before offices, as whoever holds
     sweep(clock())
     forget_ended(clock())
+    forget_changes(clock())
     tidy(clock())
     db.session.commit()
 
@@ -48,10 +54,23 @@ def erasure(_settings: Settings, clock: Callable[[], datetime]) -> None:
         pass
 
 
+def recounting(_settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Counts again what each town sold, once a night. Asked every hour: when it last ran stands in the runs."""
+    municipality_ids = due(clock())
+    db.session.rollback()
+    for id in municipality_ids:
+        now = clock()
+        counted = recount(id, now)
+        begin_write()
+        keep(id, counted, now)
+        db.session.commit()
+
+
 STEPS: dict[str, tuple[int, Step]] = {  # seconds between two runs
     "messages": (5, messages),
     "tidying": (60, tidying),
     "erasure": (3600, erasure),
+    "recount": (3600, recounting),
 }
 
 

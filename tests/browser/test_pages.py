@@ -79,7 +79,7 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("find-errors", "find", found_errors),
     ("not-found", "nothing", nothing),
 ]
-STAFF = ["agenda/{desk}", "agenda/{desk}?view=list", "agenda/{desk}/2026-11-22", "feeds", "outbox"]
+STAFF = ["agenda/{desk}", "agenda/{desk}?view=list", "agenda/{desk}/2026-11-22", "feeds", "outbox", "recount"]
 
 
 @pytest.mark.parametrize(("width", "scheme", "language"), LOOKS, ids=str)
