@@ -41,7 +41,9 @@ def load_town() -> None:
     g.town = g.standing = None
     if slug is None:
         return
-    found = standing(slug) if "\0" not in slug else None
+    if "\0" in slug:
+        abort(400)  # PostgreSQL stores no NUL, and nobody types one
+    found = standing(slug)
     if found is None:
         abort(404)
     g.standing, g.revisions = found
