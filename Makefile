@@ -18,7 +18,7 @@ SCRATCH := $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -g
 # Zone rules come from the package tzdata alone: a system's may be years old.
 export PYTHONTZPATH :=
 
-.PHONY: help run test check servers messages pictures clean
+.PHONY: help run test check bench servers messages pictures clean
 
 help: ## list the commands
 	@echo "Balie: appointments at the counters of a town hall"
@@ -36,6 +36,9 @@ check: $(PACKAGES) ## check layout, rules and types of the code only
 	@$(PYTHON) -m ruff format --check --quiet .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary
+
+bench: servers $(PACKAGES) $(LOOK) $(TRANSLATIONS) ## measure against bare handlers, half an hour; QUICK=1 five minutes, ONLY="times book" some figures
+	@exec $(PYTHON) -m bench $(ONLY)
 
 servers:
 	@.ci/prepare servers

@@ -48,6 +48,7 @@ def _with_first(pattern: str, on: date, language: str) -> str:
     return pattern.replace("d ", "d'er' ", 1) if language == "fr" and on.day == 1 else pattern
 
 
+@lru_cache(maxsize=16384)
 def clock_time(moment: datetime, zone: str, language: str) -> str:
     """ "10:20"; in the hour that the clock repeats in autumn with the name of the zone, so that it says which."""
     local = moment.astimezone(ZoneInfo(zone))

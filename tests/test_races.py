@@ -32,7 +32,7 @@ from booking.outbox.models import Kind, Message
 from booking.slots.clock import TICK_MINUTES, tick_of
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Closure, Office, Service
-from booking.townhall.revisions import raise_office
+from booking.townhall.revisions import raise_office, revisions
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town, make_town
 
@@ -396,7 +396,7 @@ def unguarded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Flask:
         looked.wait(timeout=20)
         return found
 
-    monkeypatch.setattr(holds, "raise_revision", lambda _office_ids: None)
+    monkeypatch.setattr(holds, "raise_revision", revisions)
     monkeypatch.setattr(holds, "tightest", look_together)
     monkeypatch.setattr(booking, "configure_engine", lambda _engine: None)
     return create_app(settings)

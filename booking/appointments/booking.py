@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -28,7 +29,7 @@ from booking.slots.clock import tick_of
 from booking.slots.timeline import mask_of, starts
 from booking.staff.audit import Actor, record
 from booking.townhall.models import Municipality, Office
-from booking.townhall.revisions import raise_activity, raise_office, raise_revision
+from booking.townhall.revisions import raise_activity, raise_office, raise_revision, raised_here
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,19 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     office = held.counter.desk.office
     if held.booking_id is None and not actor.is_staff:
         _check_contacts(held, citizen, office.municipality, now)
-    raise_activity([office.id], now)
-    db.session.refresh(held)
+    reference = new_reference(office.municipality_id)
+    known = raise_activity([office.id], now)
+    db.session.refresh(held, ["booking_id", "expires_at", "first_free_at"])
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
     demand = Demand(held.service, held.people)
-    line = _counter_for(held, demand, office, now)
-    booking = _booking(held, citizen, channel, office.municipality_id, now)
+    line = _counter_for(held, demand, office, known, now)
+    booking = _booking(held, citizen, channel, reference, now)
     appointment = _appointment(booking, line.counter_id, demand, held.starts_at, now)
     db.session.flush()
     _occupy(held, appointment, line, demand, now)
     held.booking_id = booking.id
-    announce(appointment, Kind.CONFIRMATION, now)
+    announce(appointment, office.municipality, Kind.CONFIRMATION, now)
     record(actor, "book", ("appointment", appointment.id), now, channel=channel.value)
     db.session.flush()
     return booking
@@ -78,7 +80,7 @@ def _check_contacts(held: Hold, citizen: Citizen, municipality: Municipality, no
     try:
         check_contacts(municipality, citizen.contacts, now)
     except ContactLimit:
-        db.session.refresh(held)
+        db.session.refresh(held, ["booking_id"])
         if held.booking_id is None:
             raise
 
@@ -90,12 +92,12 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
     """
     start = start.astimezone(UTC)  # its end is a sum, which a wall clock would get wrong when it is changed
     lock(appointment)
-    raise_office([appointment.counter.desk.office_id, office.id], now)
+    known = raise_office([appointment.counter.desk.office_id, office.id], now)
     _check_changeable(appointment, now)
     if start == appointment.starts_at and office.id == appointment.counter.desk.office_id:
         return
     demand = demand_of(appointment)
-    lines = office_lines(office, now)
+    lines = office_lines(office, now, known[office.id])
     lines = without(lines.for_staff() if actor.is_staff else lines, appointment)
     line = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
     if line is None:
@@ -111,7 +113,7 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
     appointment.changed_at = now
     db.session.flush()
     db.session.refresh(appointment)
-    announce(appointment, Kind.MOVE, now)
+    announce(appointment, office.municipality, Kind.MOVE, now)
     record(actor, "move", ("appointment", appointment.id), now, before=before.isoformat(), after=start.isoformat())
     db.session.flush()
 
@@ -126,8 +128,9 @@ def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
     appointment.state = AppointmentState.CANCELLED
     appointment.sequence += 1
     appointment.changed_at = now
-    free(appointment.id, appointment.counter_id, now, back_at(appointment.counter.desk.office.municipality, now))
-    announce(appointment, Kind.CANCELLATION, now)
+    municipality = appointment.counter.desk.office.municipality
+    free(appointment.id, appointment.counter_id, now, back_at(municipality, now))
+    announce(appointment, municipality, Kind.CANCELLATION, now)
     record(actor, "cancel", ("appointment", appointment.id), now)
     db.session.flush()
 
@@ -164,13 +167,13 @@ def without(lines: OfficeLines, appointment: Appointment) -> OfficeLines:
     return replace(lines, counters=counters)
 
 
-def _counter_for(held: Hold, demand: Demand, office: Office, now: datetime) -> CounterLine:
+def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int, int], now: datetime) -> CounterLine:
     """The counter that serves this booking: the held one while the hold lives, else the tightest free one."""
     if held.starts_at <= now:
         raise SlotTaken
     if held.expires_at <= now:
-        raise_revision([office.id])
-    lines = office_lines(office, now)
+        known = raise_revision([office.id])
+    lines = office_lines(office, now, known[office.id])
     bit = tick_of(held.starts_at) - lines.horizon.base
     if held.expires_at > now:
         line = next(line for line in lines.counters if line.counter_id == held.counter_id)
@@ -188,8 +191,9 @@ def _occupy(held: Hold, appointment: Appointment, line: CounterLine, demand: Dem
     """Takes what the hold has not: all of it when it ended, the rest when the service was made longer meanwhile."""
     handed = hand_over(held.id, appointment.id) if held.expires_at > now else set()
     missing = set(_ticks(line, demand, held.starts_at)) - handed
-    if missing and handed:
-        raise_revision([held.counter.desk.office_id])
+    office_id = held.counter.desk.office_id
+    if missing and office_id not in raised_here():
+        raise_revision([office_id])
     take(line.counter_id, missing, now, appointment_id=appointment.id)
 
 
@@ -212,10 +216,10 @@ def _check_changeable(appointment: Appointment, now: datetime) -> None:
         raise TooLate
 
 
-def _booking(held: Hold, citizen: Citizen, channel: Channel, municipality_id: int, now: datetime) -> Booking:
+def _booking(held: Hold, citizen: Citizen, channel: Channel, reference: str, now: datetime) -> Booking:
     booking = Booking(
-        municipality_id=municipality_id,
-        reference=new_reference(municipality_id),
+        municipality_id=held.counter.desk.office.municipality_id,
+        reference=reference,
         name=citizen.name,
         email=citizen.email,
         phone=citizen.phone,

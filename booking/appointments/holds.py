@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Holder, check_day, check_holds, take_turn
 from booking.appointments.models import Hold
@@ -15,6 +16,7 @@ from booking.db import db
 from booking.slots.clock import tick_of
 from booking.townhall.models import Office
 from booking.townhall.revisions import raise_revision
+from booking.townhall.standing import Standing
 
 LONGEST = timedelta(hours=2)  # a form takes nobody longer; who keeps asking keeps the slot from others
 ANYBODY = Holder()
@@ -33,10 +35,10 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     if twin is not None:
         return twin
     check_holds(municipality, holder, now)
-    raise_revision([office.id, *([old.counter.desk.office_id] if old else [])])
+    known = raise_revision([office.id, *([old.counter.desk.office_id] if old else [])])
     if old is not None:
         _let_go(old, now)
-    lines = office_lines(office, now)
+    lines = office_lines(office, now, known[office.id])
     lines = lines.for_staff() if holder.is_staff else lines
     counter = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
     if counter is None:
@@ -63,6 +65,18 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     return held
 
 
+def hold_of(id: int, standing: Standing) -> Hold | None:
+    """The hold with its counter and service as memory has them; None if the municipality has no such hold."""
+    held = db.session.get(Hold, id)
+    counter = standing.counters.get(held.counter_id) if held else None
+    service = standing.services_by_id.get(held.service_id) if held else None
+    if held is None or counter is None or service is None:
+        return None
+    set_committed_value(held, "counter", counter)
+    set_committed_value(held, "service", service)
+    return held
+
+
 def extend(held: Hold, now: datetime) -> None:
     """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all. Flushes.
 
@@ -71,7 +85,7 @@ def extend(held: Hold, now: datetime) -> None:
     """
     office = held.counter.desk.office
     raise_revision([office.id])
-    db.session.refresh(held)
+    db.session.refresh(held, ["booking_id", "expires_at"])
     if held.booking_id is not None:
         return
     if now >= held.starts_at or now >= held.made_at + LONGEST:
@@ -108,7 +122,7 @@ def _twin(office: Office, demand: Demand, start: datetime, now: datetime, holder
 
 def _let_go(held: Hold, now: datetime) -> None:
     """Ends a hold before its time, unless it became a booking meanwhile. The office row is raised already."""
-    db.session.refresh(held)
+    db.session.refresh(held, ["booking_id", "expires_at"])
     if held.booking_id is None and held.expires_at > now:
         free_hold(held.id, held.counter_id, now)
         held.expires_at = now

@@ -49,6 +49,10 @@ class Holder:
     gives_back: Hold | None = None
     is_staff: bool = False
 
+    @property
+    def gives_back_id(self) -> int | None:
+        return self.gives_back.id if self.gives_back else None
+
 
 @dataclass(frozen=True)
 class Contact:
@@ -72,14 +76,18 @@ def take_turn(holder: Holder, now: datetime) -> None:
 
 def check_holds(municipality: Municipality, holder: Holder, now: datetime) -> None:
     """Raises HoldLimit when the browser or the address holds as many slots as it may, the one given back aside."""
-    for subject, column, limit in (
+    rules = [
         (holder.browser, Hold.browser, municipality.holds_per_browser),
         (holder.address, Hold.address, municipality.holds_per_address),
-    ):
-        query = select(func.count(Hold.id)).where(column == subject, Hold.expires_at > now, Hold.booking_id.is_(None))
-        if holder.gives_back:
-            query = query.where(Hold.id != holder.gives_back.id)
-        if subject and (db.session.scalar(query) or 0) >= limit:
+    ]
+    rules = [rule for rule in rules if rule[0]]
+    lives = and_(Hold.expires_at > now, Hold.booking_id.is_(None), Hold.id != (holder.gives_back_id or 0))
+    counted = [
+        select(func.count(Hold.id)).where(column == subject, lives).scalar_subquery() for subject, column, _ in rules
+    ]
+    counts = db.session.execute(select(*counted)).one() if counted else ()
+    for count, (_, column, limit) in zip(counts, rules, strict=True):
+        if count >= limit:
             raise HoldLimit(column.key)
 
 
@@ -120,9 +128,8 @@ def check_contacts(municipality: Municipality, contacts: Sequence[Contact], now:
         belongs = _bookings_of(municipality, contact)
         made = select(func.count(Booking.id)).where(belongs, Booking.made_at > now - A_DAY)
         to_come = select(func.count(Appointment.id)).join(Appointment.booking).where(belongs, _open(now))
-        if (db.session.scalar(to_come) or 0) >= municipality.open_per_contact:
-            raise ContactLimit
-        if (db.session.scalar(made) or 0) >= municipality.made_per_contact:
+        counts = db.session.execute(select(to_come.scalar_subquery(), made.scalar_subquery())).one()
+        if counts[0] >= municipality.open_per_contact or counts[1] >= municipality.made_per_contact:
             raise ContactLimit
 
 

@@ -15,10 +15,10 @@ from booking.townhall.models import Municipality
 LATE_NEWS = timedelta(days=2)  # a cancellation is still news for so long
 
 
-def announce(appointment: Appointment, kind: Kind, now: datetime) -> None:
+def announce(appointment: Appointment, municipality: Municipality, kind: Kind, now: datetime) -> None:
     """Drops what still waits about the appointment, and queues the news and the reminders that are now true."""
-    municipality = appointment.counter.desk.office.municipality
-    drop_queued(appointment.id, f"overtaken by: {kind}", now)
+    if kind != Kind.CONFIRMATION:
+        drop_queued(appointment.id, f"overtaken by: {kind}", now)
     notices = [
         notice
         for channel in _channels(appointment)

@@ -17,7 +17,8 @@ def new_reference(municipality_id: int) -> str:
     """Seven characters (34 billion of them) that no booking of the municipality has."""
     while True:
         reference = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-        if booking_with(municipality_id, reference) is None:
+        taken = select(Booking.id).where(Booking.municipality_id == municipality_id, Booking.reference == reference)
+        if db.session.scalar(taken) is None:
             return reference
 
 

@@ -3,31 +3,29 @@
 Each process keeps the offices it was asked for. A request reads the revision and answers from memory while it is
 unchanged and nothing has ended by itself (a hold, the delay of a freed slot, the day). Otherwise only the stretches
 that changed are read again; reading one twice is harmless. The revision is read before what it stands for, so that
-memory may be newer than its number, never older. What is shown may come from here; what is sold is decided by the
-key of the occupancy table.
+memory may be newer than its number, never older; what others wrote meanwhile is read again with their number. What
+is shown may come from here; what is sold is decided by the key of the occupancy table.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from threading import Lock
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, and_, bindparam, func, or_, select, tuple_
 
 from booking.appointments.models import Occupancy
-from booking.db import db, snapshot
+from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of
 from booking.slots.timeline import starts
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
 from booking.townhall.models import Change, Closure, Counter, CounterService, Desk, Office, OpeningHours, Service
 from booking.townhall.revisions import raised_here, revisions
-
-Read = Callable[[Any], Any]  # runs a statement; what comes back are its rows
 
 MANY = 500  # changes to follow one by one; more than that, and reading the office again is faster
 
@@ -95,6 +93,8 @@ class OfficeLines:
 
 _kept: WeakKeyDictionary[Engine, dict[int, OfficeLines]] = WeakKeyDictionary()
 
+_loading = Lock()
+
 
 def office_lines(office: Office, now: datetime, revision: int | None = None) -> OfficeLines:
     """The office's timelines at this revision or a later one; the present one where none is given.
@@ -117,47 +117,49 @@ def office_lines(office: Office, now: datetime, revision: int | None = None) -> 
 
 
 def _loaded(office: Office, revision: int, now: datetime) -> OfficeLines:
-    """The whole office: as this transaction has made it where it raised it, else from one snapshot."""
+    """The whole office, read by one thread at a time: the others find what it has kept."""
     if office.id in raised_here():
-        return load_lines(office, revision, _horizon(office, now, db.session.execute), now)
-    with snapshot() as connection:
-        revision = connection.execute(select(Office.revision).where(Office.id == office.id)).scalar_one()
-        return load_lines(office, revision, _horizon(office, now, connection.execute), now, connection.execute)
+        return load_lines(office, revision, _horizon(office, now), now)
+    with _loading:
+        lines = _kept[db.engine].get(office.id)
+        if lines and lines.revision >= revision and now < lines.valid_until and _covers(lines, now):
+            return lines
+        return load_lines(office, revision, _horizon(office, now), now)
 
 
-def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime, read: Read | None = None) -> OfficeLines:
-    """Reads all that decides the office's offer over the horizon: six queries whatever its size."""
-    read = read or db.session.execute
-    counters = read(
+def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -> OfficeLines:
+    """Reads all that decides the office's offer over the horizon: five queries whatever its size."""
+    counters = db.session.execute(
         select(Counter.id, Desk.step_minutes, Desk.buffer_minutes)
         .join(Desk)
         .where(Desk.office_id == office.id)
         .order_by(Counter.id)
     ).all()
     ids = [counter.id for counter in counters]
-    rules, closures, services = _rules(ids, read), _closures(office.id, ids, read), _services(ids, read)
+    rules, closures = _rules(ids), _closures(office.id, ids)
+    services, lengths = _services(ids)
     empty = tuple(
         CounterLine(id, opening(rules[id], closures[id], step, horizon), 0, buffer // TICK_MINUTES, services[id])
         for id, step, buffer in counters
     )
-    lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, _lengths(services, read))
+    lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, lengths)
     end = horizon.base + (horizon.days * 25 * 60) // TICK_MINUTES
     lasting = or_(Occupancy.expires_at.is_(None), Occupancy.expires_at > now)
     taken = select(*_TICK).where(
         and_(Occupancy.counter_id.in_(ids), Occupancy.tick >= horizon.base, Occupancy.tick < end, lasting)
     )
-    return _with(lines, {}, read(taken), now)
+    return _with(lines, {}, db.session.execute(taken), now)
 
 
 def _covers(lines: OfficeLines, now: datetime) -> bool:
     return lines.horizon.first_day == now.astimezone(lines.horizon.zone).date()
 
 
-def _horizon(office: Office, now: datetime, read: Read) -> Horizon:
+def _horizon(office: Office, now: datetime) -> Horizon:
     """From today to the farthest day that any service may be booked, and one more: a visit may run past midnight."""
     zone = ZoneInfo(office.municipality.zone)
     farthest = select(func.max(Service.max_days_ahead)).where(Service.municipality_id == office.municipality_id)
-    return Horizon(now.astimezone(zone).date(), (read(farthest).scalar() or 0) + 2, zone)
+    return Horizon(now.astimezone(zone).date(), (db.session.scalar(farthest) or 0) + 2, zone)
 
 
 def _midnight(horizon: Horizon) -> datetime:
@@ -268,33 +270,34 @@ def _mask(bits: Sequence[int]) -> int:
     return int.from_bytes(made, "little")
 
 
-def _rules(ids: list[int], read: Read) -> dict[int, tuple[WeeklyRule, ...]]:
+def _rules(ids: list[int]) -> dict[int, tuple[WeeklyRule, ...]]:
     found: dict[int, tuple[WeeklyRule, ...]] = dict.fromkeys(ids, ())
     columns = (OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
     query = select(*columns, OpeningHours.from_on, OpeningHours.until_on).where(OpeningHours.counter_id.in_(ids))
-    for id, weekday, opens, closes, from_on, until_on in read(query.order_by(OpeningHours.id)):
+    for id, weekday, opens, closes, from_on, until_on in db.session.execute(query.order_by(OpeningHours.id)):
         found[id] += (WeeklyRule(weekday, opens, closes, from_on, until_on),)
     return found
 
 
-def _closures(office_id: int, ids: list[int], read: Read) -> dict[int, tuple[tuple[datetime, datetime], ...]]:
+def _closures(office_id: int, ids: list[int]) -> dict[int, tuple[tuple[datetime, datetime], ...]]:
     found: dict[int, tuple[tuple[datetime, datetime], ...]] = dict.fromkeys(ids, ())
     query = select(Closure.counter_id, Closure.starts_at, Closure.ends_at).where(Closure.office_id == office_id)
-    for counter_id, starts_at, ends_at in read(query.order_by(Closure.id)):
+    for counter_id, starts_at, ends_at in db.session.execute(query.order_by(Closure.id)):
         for id in ids if counter_id is None else [counter_id]:
             found[id] += ((starts_at, ends_at),)
     return found
 
 
-def _services(ids: list[int], read: Read) -> dict[int, frozenset[int]]:
+def _services(ids: list[int]) -> tuple[dict[int, frozenset[int]], dict[int, int]]:
+    """The services of each counter, and how many ticks each takes for one person."""
     found: dict[int, set[int]] = {id: set() for id in ids}
-    query: Any = select(CounterService.counter_id, CounterService.service_id).where(CounterService.counter_id.in_(ids))
-    for counter_id, service_id in read(query):
+    lengths: dict[int, int] = {}
+    query = (
+        select(CounterService.counter_id, Service.id, Service.minutes)
+        .join(Service, Service.id == CounterService.service_id)
+        .where(CounterService.counter_id.in_(ids))
+    )
+    for counter_id, service_id, minutes in db.session.execute(query):
         found[counter_id].add(service_id)
-    return {id: frozenset(services) for id, services in found.items()}
-
-
-def _lengths(services: Mapping[int, frozenset[int]], read: Read) -> dict[int, int]:
-    ids = frozenset[int]().union(*services.values())
-    query = select(Service.id, Service.minutes).where(Service.id.in_(ids))
-    return {id: minutes // TICK_MINUTES for id, minutes in read(query)}
+        lengths[service_id] = minutes // TICK_MINUTES
+    return {id: frozenset(services) for id, services in found.items()}, lengths

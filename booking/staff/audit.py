@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import insert
+
 from booking.db import db
 from booking.staff.models import AuditLine, Staff
 
@@ -37,15 +39,18 @@ def member(staff: Staff) -> Actor:
 
 def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
     """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
-    db.session.add(
-        AuditLine(
-            municipality_id=actor.municipality_id,
-            at=now,
-            actor=actor.kind,
-            staff_id=actor.staff_id,
-            action=action,
-            object_kind=object[0],
-            object_id=object[1],
-            details=details,
-        )
+    db.session.execute(
+        insert(AuditLine),
+        [
+            {
+                "municipality_id": actor.municipality_id,
+                "at": now,
+                "actor": actor.kind,
+                "staff_id": actor.staff_id,
+                "action": action,
+                "object_kind": object[0],
+                "object_id": object[1],
+                "details": details,
+            }
+        ],
     )

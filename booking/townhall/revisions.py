@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, event, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, event, insert, literal, or_, select, true, update
 from sqlalchemy.orm import Session, SessionTransaction
 
 from booking.db import Base, UtcDateTime, db
@@ -29,38 +29,36 @@ from booking.townhall.models import (
     ServiceText,
 )
 
+A_SECOND = timedelta(seconds=1)
 KEEP_CHANGES = timedelta(minutes=10)  # a process that was silent for longer reads its offices anew
 ANYTHING = 0  # stands for a revision of this transaction that changed more than ticks
 _UNSEEN = {"synchronize_session": False}
 
 _raised: WeakKeyDictionary[SessionTransaction, dict[int, int]] = WeakKeyDictionary()
+_towns: WeakKeyDictionary[SessionTransaction, set[int]] = WeakKeyDictionary()  # raised in it
 
 
-def raise_revision(office_ids: Iterable[int]) -> None:
+def raise_revision(office_ids: Iterable[int]) -> dict[int, int]:
     """The office's offer changes and nothing that agendas or feeds show: a hold.
 
     Say with note_change() which ticks do; where nobody says so, every process reads the whole office again.
     """
-    _raise(office_ids, {"revision": Office.revision + 1})
+    return _raise(office_ids, {"revision": Office.revision + 1})
 
 
-def raise_activity(office_ids: Iterable[int], now: datetime) -> None:
+def raise_activity(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     """What its agendas and feeds show changes, and not its offer: a visit, or a hold that becomes a booking."""
-    _raise(office_ids, _activity(now))
+    return _raise(office_ids, _activity(now))
 
 
-def raise_office(office_ids: Iterable[int], now: datetime) -> None:
+def raise_office(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     """Both change: a booking without a hold, a move, a cancellation, a closure, new hours."""
-    _raise(office_ids, {"revision": Office.revision + 1, **_activity(now)})
+    return _raise(office_ids, {"revision": Office.revision + 1, **_activity(now)})
 
 
 def raise_town(municipality: Municipality, now: datetime) -> None:
     """What the municipality is changes: its services, its offices, who does what. All its offices are raised."""
-    _raise((office.id for office in municipality.offices), {"revision": Office.revision + 1, **_activity(now)})
-    db.session.execute(
-        update(Municipality).where(Municipality.id == municipality.id).values(revision=Municipality.revision + 1),
-        execution_options=_UNSEEN,
-    )
+    _raise_structure([office.id for office in municipality.offices], {municipality.id}, _activity(now))
 
 
 def wait_for(office_ids: Iterable[int]) -> None:
@@ -122,7 +120,8 @@ def _activity(now: datetime) -> dict[str, Any]:
     return {"activity": Office.activity + 1, "activity_at": later}
 
 
-def _raise(office_ids: Iterable[int], values: dict[str, Any]) -> None:
+def _raise(office_ids: Iterable[int], values: dict[str, Any]) -> dict[int, int]:
+    """Raises the offices in the order of their ids; what comes back is the revision of each from now on."""
     session = db.session()
     numbers: dict[int, int] = {}
     for office_id in sorted(set(office_ids)):
@@ -130,11 +129,11 @@ def _raise(office_ids: Iterable[int], values: dict[str, Any]) -> None:
             update(Office).where(Office.id == office_id).values(**values).returning(Office.revision),
             execution_options=_UNSEEN,
         )
-        if "revision" in values:
-            numbers[office_id] = found.scalar_one()
+        numbers[office_id] = found.scalar_one()
     transaction = session.get_transaction()
     if transaction is not None:
-        _raised.setdefault(transaction, {}).update(numbers)
+        _raised.setdefault(transaction, {}).update(numbers if "revision" in values else {})
+    return numbers
 
 
 @event.listens_for(Session, "after_flush")
@@ -147,13 +146,26 @@ def _raise_what_was_forgotten(session: Session, _context: object) -> None:
     changed = [one for one in changed if one not in session.dirty or session.is_modified(one)]
     if not changed:
         return
-    session.execute(update(Municipality).values(revision=Municipality.revision + 1), execution_options=_UNSEEN)
-    for office in [_offices_of(one) for one in changed]:
-        ids = session.scalars(select(Office.id).where(office)).all()
-        _raise(ids, {"revision": Office.revision + 1})
-        transaction = session.get_transaction()
-        if transaction is not None:
-            _raised[transaction].update(dict.fromkeys(ids, ANYTHING))
+    offices = select(Office.id, Office.activity_at).where(or_(*{_offices_of(one) for one in changed}))
+    towns = set(session.scalars(select(Municipality.id)))
+    for office_id, activity_at in session.execute(offices).all():
+        _raise_structure([office_id], towns, _activity(activity_at + A_SECOND))
+    _raise_structure([], towns, {})
+
+
+def _raise_structure(office_ids: Iterable[int], town_ids: set[int], values: dict[str, Any]) -> None:
+    """Raises these offices and municipalities, each once a transaction: nobody sees the numbers before it ends."""
+    session = db.session()
+    transaction = session.get_transaction()
+    known = _raised.setdefault(transaction, {}) if transaction is not None else {}
+    towns = _towns.setdefault(transaction, set()) if transaction is not None else set()
+    ids = [office_id for office_id in office_ids if known.get(office_id) != ANYTHING]
+    _raise(ids, {"revision": Office.revision + 1, **values})
+    known.update(dict.fromkeys(ids, ANYTHING))
+    if town_ids - towns:
+        raised = update(Municipality).where(Municipality.id.in_(town_ids - towns))
+        session.execute(raised.values(revision=Municipality.revision + 1), execution_options=_UNSEEN)
+        towns |= town_ids
 
 
 _KEPT = (Municipality, Office, Desk, Counter, Service, ServiceText, CounterService, OpeningHours, Closure)

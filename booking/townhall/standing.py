@@ -24,13 +24,15 @@ class Standing:
     municipality: Municipality
     revision: int
     services: Sequence[Service]  # in the order of the catalogue
-    by_key: Mapping[str, Service]
+    services_by_key: Mapping[str, Service]
+    services_by_id: Mapping[int, Service]
     offices: Mapping[int, Office]
     desks: Sequence[Desk]  # office by office
+    counters: Mapping[int, Counter]
     doing: Mapping[int, tuple[Office, ...]]  # service id → the offices with a counter that does it
 
     def service(self, key: str) -> Service | None:
-        return self.by_key.get(key)
+        return self.services_by_key.get(key)
 
     def offices_for(self, service: Service) -> Sequence[Office]:
         """The offices with a counter that does the service."""
@@ -40,14 +42,22 @@ class Standing:
 _kept: WeakKeyDictionary[Engine, dict[str, Standing]] = WeakKeyDictionary()
 
 _NUMBERS = (
-    select(Municipality.revision, Office.id, Office.revision.label("office_revision"))
+    select(Municipality.revision, Office.id, Office.revision.label("office_revision"), Office.activity)
     .outerjoin(Office, Office.municipality_id == Municipality.id)
     .where(Municipality.slug == bindparam("slug"))
 )
 
 
-def standing(slug: str) -> tuple[Standing, dict[int, int]] | None:
-    """The municipality of this short name, and the present revision of each of its offices; None if there is none.
+@dataclass(frozen=True)
+class Numbers:
+    """How often the offices had changed when they were asked: their offers, and what their agendas show."""
+
+    revisions: Mapping[int, int]
+    activities: Mapping[int, int]
+
+
+def standing(slug: str) -> tuple[Standing, Numbers] | None:
+    """The municipality of this short name, and the present numbers of its offices; None if there is none.
 
     One read outside any transaction, and nothing else while the municipality is as it was.
     """
@@ -59,7 +69,9 @@ def standing(slug: str) -> tuple[Standing, dict[int, int]] | None:
     if found is None or found.revision < rows[0].revision:
         found = _load(slug)
         kept[slug] = found
-    return found, {row.id: row.office_revision for row in rows if row.id is not None}
+    offices = [row for row in rows if row.id is not None]
+    numbers = ({row.id: row.office_revision for row in offices}, {row.id: row.activity for row in offices})
+    return found, Numbers(*numbers)
 
 
 def _load(slug: str) -> Standing:
@@ -87,8 +99,17 @@ def _load(slug: str) -> Standing:
     for service_id, office_id, _position in doing:
         by_service[service_id] = (*by_service.get(service_id, ()), offices[office_id])
     desks = [desk for office in town.offices for desk in office.desks]
-    by_key = {service.key: service for service in all_services}
-    return Standing(town, town.revision, all_services, by_key, offices, desks, by_service)
+    return Standing(
+        municipality=town,
+        revision=town.revision,
+        services=all_services,
+        services_by_key={service.key: service for service in all_services},
+        services_by_id={service.id: service for service in all_services},
+        offices=offices,
+        desks=desks,
+        counters={counter.id: counter for desk in desks for counter in desk.counters},
+        doing=by_service,
+    )
 
 
 def _know_each_other(town: Municipality, services: Sequence[Service]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from threading import Lock
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
@@ -62,7 +63,27 @@ class Answer:
     content: bytes
 
 
-_answers: WeakKeyDictionary[Flask, OrderedDict[tuple[object, ...], Answer]] = WeakKeyDictionary()
+class KeptAnswers:
+    """The answers asked for last, up to so many bytes; for many threads."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def get(self, key: tuple[object, ...]) -> Answer | None:
+        return self._answers.get(key)
+
+    def put(self, key: tuple[object, ...], answer: Answer) -> None:
+        with self._lock:
+            old = self._answers.pop(key, None)
+            self._size += len(answer.content) - (len(old.content) if old else 0)
+            self._answers[key] = answer
+            while self._size > KEPT_BYTES:
+                self._size -= len(self._answers.popitem(last=False)[1].content)
+
+
+_answers: WeakKeyDictionary[Flask, KeptAnswers] = WeakKeyDictionary()
 
 
 @api.get("/openapi.json")
@@ -140,16 +161,13 @@ def _answer(question: Question, at: datetime) -> Answer:
     """The kept bytes where they are still true, else new ones."""
     known = seen_revisions()
     lines = tuple(office_lines(one, at, known[one.id] if known else None) for one in question.offices)
-    kept = _answers.setdefault(current_app._get_current_object(), OrderedDict())  # type: ignore[attr-defined]
+    kept = _answers.setdefault(current_app._get_current_object(), KeptAnswers())  # type: ignore[attr-defined]
     found = kept.get(question.key)
     is_true = found is not None and at < found.valid_until and len(found.lines) == len(lines)
     if found is not None and is_true and all(old is new for old, new in zip(found.lines, lines, strict=True)):
         return found
     found = _made(question, lines, at)
-    kept[question.key] = found
-    kept.move_to_end(question.key)
-    while sum(len(one.content) for one in kept.values()) > KEPT_BYTES:
-        kept.popitem(last=False)
+    kept.put(question.key, found)
     return found
 
 

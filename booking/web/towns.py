@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import abort, g, request
 
 from booking.townhall.models import Municipality
-from booking.townhall.standing import Standing, standing
+from booking.townhall.standing import Numbers, Standing, standing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,7 +46,7 @@ def load_town() -> None:
     found = standing(slug)
     if found is None:
         abort(404)
-    g.standing, g.revisions = found
+    g.standing, g.numbers = found
     g.town = g.standing.municipality
 
 
@@ -68,5 +68,11 @@ def here() -> Standing:
 
 def seen_revisions() -> Mapping[int, int] | None:
     """The revisions of the offices as this request read them; None for one that changes something: it reads again."""
-    found: Mapping[int, int] = g.revisions
-    return found if request.method in ("GET", "HEAD") else None
+    numbers: Numbers = g.numbers
+    return numbers.revisions if request.method in ("GET", "HEAD") else None
+
+
+def seen_activity(office_id: int) -> int:
+    """The activity of the office as this request read it: what is read later is as new as this number, or newer."""
+    numbers: Numbers = g.numbers
+    return numbers.activities[office_id]

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 
 from booking import links
 from booking.appointments.booking import Citizen, book
-from booking.appointments.holds import extend, hold
+from booking.appointments.holds import extend, hold, hold_of
 from booking.appointments.limits import ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken
@@ -160,10 +160,7 @@ def hold_token(held: Hold) -> str:
 def held_by(token: str) -> Hold:
     """The hold behind a token; 404 for tokens we never gave, and for holds swept away long after their end."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
-    held = db.session.get(Hold, claim.id) if claim else None
-    if held is None or held.counter.desk.office.municipality_id != town().id:
-        abort(404)
-    return held
+    return (hold_of(claim.id, here()) if claim else None) or abort(404)
 
 
 def own_address(booking: Booking, booked: int | None = None) -> str:
@@ -176,7 +173,7 @@ def own_address(booking: Booking, booked: int | None = None) -> str:
 def _last_hold() -> Hold | None:
     """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", session.get("hold", ""))
-    return db.session.get(Hold, claim.id) if claim else None
+    return hold_of(claim.id, here()) if claim else None
 
 
 def _holder() -> Holder:
