@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import update
 
+from booking.appointments.holds import become, look_again
 from booking.appointments.limits import Contact, ContactLimit, back_at, check_contacts
 from booking.appointments.models import (
     Appointment,
@@ -23,7 +24,7 @@ from booking.appointments.occupancy import SlotTaken, free, hand_over, reclaim, 
 from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.references import new_reference
 from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
-from booking.db import db
+from booking.db import db, insert_new_row, insert_row, know
 from booking.outbox.models import Kind, MessageChannel
 from booking.slots.clock import tick_of
 from booking.slots.timeline import mask_of, starts
@@ -57,21 +58,25 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     office = held.counter.desk.office
     if held.booking_id is None and not actor.is_staff:
         _check_contacts(held, citizen, office.municipality, now)
-    reference = new_reference(office.municipality_id)
     known = raise_activity([office.id], now)
-    db.session.refresh(held, ["booking_id", "expires_at", "first_free_at"])
+    look_again(held)
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
     demand = Demand(held.service, held.people)
     line = _counter_for(held, demand, office, known, now)
-    booking = _booking(held, citizen, channel, reference, now)
+    booking = _booking(held, citizen, channel, now)
+    while not insert_new_row(booking):
+        booking.reference = new_reference()  # somebody has this one
     appointment = _appointment(booking, line.counter_id, demand, held.starts_at, now)
-    db.session.flush()
+    insert_row(appointment)
+    item = AppointmentService(appointment_id=appointment.id, service_id=demand.service.id, position=0)
+    item.people = demand.people
+    insert_row(item)
     _occupy(held, appointment, line, demand, now)
-    held.booking_id = booking.id
+    become(held, booking)
     announce(appointment, office.municipality, Kind.CONFIRMATION, now)
     record(actor, "book", ("appointment", appointment.id), now, channel=channel.value)
-    db.session.flush()
+    know(booking, appointment, item)
     return booking
 
 
@@ -80,7 +85,7 @@ def _check_contacts(held: Hold, citizen: Citizen, municipality: Municipality, no
     try:
         check_contacts(municipality, citizen.contacts, now)
     except ContactLimit:
-        db.session.refresh(held, ["booking_id"])
+        look_again(held)
         if held.booking_id is None:
             raise
 
@@ -216,10 +221,10 @@ def _check_changeable(appointment: Appointment, now: datetime) -> None:
         raise TooLate
 
 
-def _booking(held: Hold, citizen: Citizen, channel: Channel, reference: str, now: datetime) -> Booking:
-    booking = Booking(
+def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
+    return Booking(
         municipality_id=held.counter.desk.office.municipality_id,
-        reference=reference,
+        reference=new_reference(),
         name=citizen.name,
         email=citizen.email,
         phone=citizen.phone,
@@ -228,9 +233,8 @@ def _booking(held: Hold, citizen: Citizen, channel: Channel, reference: str, now
         channel=channel,
         made_at=now,
         first_free_at=held.first_free_at,
+        generation=1,
     )
-    db.session.add(booking)
-    return booking
 
 
 def _pseudonyms(citizen: Citizen) -> dict[str, str]:
@@ -239,15 +243,14 @@ def _pseudonyms(citizen: Citizen) -> dict[str, str]:
 
 
 def _appointment(booking: Booking, counter_id: int, demand: Demand, start: datetime, now: datetime) -> Appointment:
-    appointment = Appointment(
+    return Appointment(
+        booking_id=booking.id,
         booking=booking,
         counter_id=counter_id,
         uid=f"{uuid4()}@balie",
+        sequence=0,
         state=AppointmentState.BOOKED,
         starts_at=start,
         ends_at=start + demand.length,
         changed_at=now,
-        items=[AppointmentService(service_id=demand.service.id, position=0, people=demand.people)],
     )
-    db.session.add(appointment)
-    return appointment

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Holder, check_day, check_holds, take_turn
-from booking.appointments.models import Hold
+from booking.appointments.models import Booking, Hold
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, tightest
 from booking.appointments.timelines import office_lines
-from booking.db import db
+from booking.db import db, insert_row, know, run, table
 from booking.slots.clock import tick_of
 from booking.townhall.models import Office
 from booking.townhall.revisions import raise_revision
@@ -29,7 +29,9 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     A second click of the same browser finds the hold of the first. Raises SlotTaken, HoldLimit. Flushes.
     """
     municipality, old = office.municipality, holder.gives_back
-    shown = first_free(offers(municipality.offices, demand, now))  # before raising, so that it may be kept
+    on_offer = offers(municipality.offices, demand, now, holder.seen)  # before raising, so that it may be kept
+    if not (holder.is_staff or old or any(one.office_id == office.id and one.has(start) for one in on_offer)):
+        return _twin_or_taken(office, demand, start, now, holder)
     take_turn(holder, now)
     twin = _twin(office, demand, start, now, holder)
     if twin is not None:
@@ -38,6 +40,7 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     known = raise_revision([office.id, *([old.counter.desk.office_id] if old else [])])
     if old is not None:
         _let_go(old, now)
+    shown = first_free(on_offer)
     lines = office_lines(office, now, known[office.id])
     lines = lines.for_staff() if holder.is_staff else lines
     counter = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
@@ -59,9 +62,9 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
         browser=holder.browser,
         address=holder.address,
     )
-    db.session.add(held)
-    db.session.flush()
+    insert_row(held)
     take(counter.counter_id, ticks, now, hold_id=held.id, expires_at=held.expires_at)
+    know(held)
     return held
 
 
@@ -77,6 +80,24 @@ def hold_of(id: int, standing: Standing) -> Hold | None:
     return held
 
 
+def look_again(held: Hold) -> None:
+    """Reads what others may have changed about the hold: its end, and what it became."""
+    found = run(_LOOK, {"hold": held.id}).one()
+    set_committed_value(held, "booking_id", found.booking_id)
+    set_committed_value(held, "expires_at", found.expires_at)
+
+
+def become(held: Hold, booking: Booking) -> None:
+    """The hold is a booking from now on."""
+    run(_BECOME, {"id_of_hold": held.id, "booking": booking.id})
+    set_committed_value(held, "booking_id", booking.id)
+
+
+_HOLD = table(Hold)
+_LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
+_BECOME = update(_HOLD).where(_HOLD.c.id == bindparam("id_of_hold")).values(booking_id=bindparam("booking"))
+
+
 def extend(held: Hold, now: datetime) -> None:
     """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all. Flushes.
 
@@ -85,7 +106,7 @@ def extend(held: Hold, now: datetime) -> None:
     """
     office = held.counter.desk.office
     raise_revision([office.id])
-    db.session.refresh(held, ["booking_id", "expires_at"])
+    look_again(held)
     if held.booking_id is not None:
         return
     if now >= held.starts_at or now >= held.made_at + LONGEST:
@@ -120,9 +141,17 @@ def _twin(office: Office, demand: Demand, start: datetime, now: datetime, holder
     return found if found is not None and found.counter.desk.office_id == office.id else None
 
 
+def _twin_or_taken(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold:
+    """Refuses what is not on offer before anybody waits for it: of many who come at once nearly all do so in vain."""
+    twin = _twin(office, demand, start, now, holder)
+    if twin is None:
+        raise SlotTaken
+    return twin
+
+
 def _let_go(held: Hold, now: datetime) -> None:
     """Ends a hold before its time, unless it became a booking meanwhile. The office row is raised already."""
-    db.session.refresh(held, ["booking_id", "expires_at"])
+    look_again(held)
     if held.booking_id is None and held.expires_at > now:
         free_hold(held.id, held.counter_id, now)
         held.expires_at = now

@@ -8,16 +8,17 @@ limits. How many there may be stands in the municipality.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, select
 
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
 from booking.appointments.timelines import OfficeLines
-from booking.db import db, insert_unless_there
+from booking.db import UtcDateTime, db, insert_unless_there, run, table
 from booking.links import Keys, pseudonym
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import Notice, queue_once
@@ -42,12 +43,14 @@ class ContactLimit(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds: pseudonyms of browser and address, and the hold that is given back for the new one."""
+    """Who holds: pseudonyms of browser and address, the hold that is given back for the new one, and the revisions of
+    the offices that they have just `seen`, where they are known."""
 
     browser: str | None = None
     address: str | None = None
     gives_back: Hold | None = None
     is_staff: bool = False
+    seen: Mapping[int, int] | None = None
 
     @property
     def gives_back_id(self) -> int | None:
@@ -125,12 +128,27 @@ def check_contacts(municipality: Municipality, contacts: Sequence[Contact], now:
     """Raises ContactLimit when one of the contacts has all that it may have."""
     _take([contact.subjects[0] for contact in contacts], now)
     for contact in contacts:
-        belongs = _bookings_of(municipality, contact)
-        made = select(func.count(Booking.id)).where(belongs, Booking.made_at > now - A_DAY)
-        to_come = select(func.count(Appointment.id)).join(Appointment.booking).where(belongs, _open(now))
-        counts = db.session.execute(select(to_come.scalar_subquery(), made.scalar_subquery())).one()
+        values = {"town": municipality.id, "subjects": contact.subjects, "now": now, "yesterday": now - A_DAY}
+        counts = run(_COUNTS[contact.channel], values).one()
         if counts[0] >= municipality.open_per_contact or counts[1] >= municipality.made_per_contact:
             raise ContactLimit
+
+
+def _counts(key: str) -> Select[Any]:
+    """How many appointments a contact has to come, and how many bookings it made within a day."""
+    bookings, appointments = table(Booking), table(Appointment)
+    mine = (bookings.c.municipality_id == bindparam("town"), bookings.c[key].in_(bindparam("subjects", expanding=True)))
+    moment = {name: bindparam(name, type_=UtcDateTime()) for name in ("now", "yesterday")}
+    to_come = (
+        select(func.count())
+        .select_from(bookings.join(appointments, appointments.c.booking_id == bookings.c.id))
+        .where(*mine, appointments.c.state == AppointmentState.BOOKED, appointments.c.starts_at > moment["now"])
+    )
+    made = select(func.count()).select_from(bookings).where(*mine, bookings.c.made_at > moment["yesterday"])
+    return select(to_come.scalar_subquery(), made.scalar_subquery())
+
+
+_COUNTS = {MessageChannel.EMAIL: _counts("email_key"), MessageChannel.SMS: _counts("phone_key")}
 
 
 def open_appointments(booking: Booking, channel: MessageChannel, now: datetime) -> Sequence[Appointment]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from booking.appointments.models import Occupancy
-from booking.db import db
+from booking.db import db, run, table
 from booking.townhall.models import Counter, Desk
 from booking.townhall.revisions import note_change, wait_for
 
@@ -31,7 +31,7 @@ def take(counter_id: int, ticks: Iterable[int], now: datetime, **taker: Any) -> 
         return
     _delete(_at(counter_id, wanted), Occupancy.expires_at <= now)
     try:
-        db.session.execute(insert(Occupancy), [{"counter_id": counter_id, "tick": t, **taker} for t in wanted])
+        run(insert(_OCCUPANCY), [{"counter_id": counter_id, "tick": t, **taker} for t in wanted])
     except IntegrityError as refusal:
         raise SlotTaken from refusal
     note_change(counter_id, wanted, now)
@@ -44,14 +44,16 @@ def reclaim(counter_id: int, ticks: Iterable[int]) -> None:
 
 def hand_over(hold_id: int, appointment_id: int) -> set[int]:
     """The ticks of a living hold become those of an appointment; which they are."""
-    handed = db.session.scalars(
-        update(Occupancy)
-        .where(Occupancy.hold_id == hold_id)
-        .values(appointment_id=appointment_id, hold_id=None, expires_at=None)
-        .returning(Occupancy.tick),
-        execution_options=_UNSEEN,
-    )
-    return set(handed)
+    return set(run(_HAND_OVER, {"from_hold": hold_id, "to_appointment": appointment_id}).scalars())
+
+
+_OCCUPANCY = table(Occupancy)
+_HAND_OVER = (
+    update(_OCCUPANCY)
+    .where(_OCCUPANCY.c.hold_id == bindparam("from_hold"))
+    .values(appointment_id=bindparam("to_appointment"), hold_id=null(), expires_at=null())
+    .returning(_OCCUPANCY.c.tick)
+)
 
 
 def ticks_of(appointment_id: int) -> list[int]:

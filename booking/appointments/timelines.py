@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from threading import Lock
+from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, and_, bindparam, func, or_, select, tuple_
 
 from booking.appointments.models import Occupancy
-from booking.db import db
+from booking.db import db, run
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of
 from booking.slots.timeline import starts
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
@@ -197,7 +198,7 @@ def _followed(lines: OfficeLines, revision: int, now: datetime) -> OfficeLines |
     found: list[TickRow] = []
     if revision > lines.revision:
         told = {raised_here().get(lines.office_id)}
-        rows = db.session.execute(_FOLLOW, {"office": lines.office_id, "revision": lines.revision}).all()
+        rows: Sequence[Any] = run(_FOLLOW, {"office": lines.office_id, "revision": lines.revision}).all()
         for number, counter_id, first, end, tick, expires_at, hold_id in rows:
             told.add(number)
             again[counter_id] |= _stretch(first - base, end - base)
@@ -216,7 +217,7 @@ def _followed(lines: OfficeLines, revision: int, now: datetime) -> OfficeLines |
     if ended:
         for counter_id, tick in ended:
             again[counter_id] |= 1 << (tick - base)
-        found += db.session.execute(_ENDED, {"ticks": ended})
+        found += run(_ENDED, {"ticks": ended}).all()
     return _with(lines, again, found, now)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
-from booking.db import db, insert_unless_there
+from booking.db import db, insert_unless_there, run, table
 from booking.outbox.models import Heartbeat, Kind, Message, MessageChannel, MessageState
 
 PAUSES = (1, 5, 15, 60, 180, 360)  # minutes before the next try; the last one repeats
@@ -32,7 +32,10 @@ def queue(municipality_id: int, appointment: tuple[int, int], notices: Iterable[
     """Adds one row a notice about the appointment (its id and sequence). Flushes with the change that causes it."""
     rows = [_row(municipality_id, appointment, notice, now) for notice in notices]
     if rows:
-        db.session.execute(insert(Message), rows)
+        run(_INSERT, rows)
+
+
+_INSERT = insert(table(Message))
 
 
 def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> None:

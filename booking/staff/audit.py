@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from booking.db import db
+from booking.db import run, table
 from booking.staff.models import AuditLine, Staff
 
 
@@ -39,8 +39,8 @@ def member(staff: Staff) -> Actor:
 
 def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
     """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
-    db.session.execute(
-        insert(AuditLine),
+    run(
+        _INSERT,
         [
             {
                 "municipality_id": actor.municipality_id,
@@ -54,3 +54,6 @@ def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **
             }
         ],
     )
+
+
+_INSERT = insert(table(AuditLine))

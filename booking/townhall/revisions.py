@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, event, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, event, insert, or_, select, true, update
 from sqlalchemy.orm import Session, SessionTransaction
 
-from booking.db import Base, UtcDateTime, db
+from booking.db import UtcDateTime, db, run, table
 from booking.townhall.models import (
     Change,
     Closure,
@@ -43,27 +42,27 @@ def raise_revision(office_ids: Iterable[int]) -> dict[int, int]:
 
     Say with note_change() which ticks do; where nobody says so, every process reads the whole office again.
     """
-    return _raise(office_ids, {"revision": Office.revision + 1})
+    return _raise(office_ids, _RAISE_REVISION)
 
 
 def raise_activity(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     """What its agendas and feeds show changes, and not its offer: a visit, or a hold that becomes a booking."""
-    return _raise(office_ids, _activity(now))
+    return _raise(office_ids, _RAISE_ACTIVITY, now)
 
 
 def raise_office(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     """Both change: a booking without a hold, a move, a cancellation, a closure, new hours."""
-    return _raise(office_ids, {"revision": Office.revision + 1, **_activity(now)})
+    return _raise(office_ids, _RAISE_BOTH, now)
 
 
 def raise_town(municipality: Municipality, now: datetime) -> None:
     """What the municipality is changes: its services, its offices, who does what. All its offices are raised."""
-    _raise_structure([office.id for office in municipality.offices], {municipality.id}, _activity(now))
+    _raise_structure([office.id for office in municipality.offices], {municipality.id}, now)
 
 
 def wait_for(office_ids: Iterable[int]) -> None:
     """Waits for those who change the offices, and makes them wait, without raising anything: to tidy up."""
-    _raise(office_ids, {"revision": Office.revision})
+    _raise(office_ids, _WAIT)
 
 
 def raised_here() -> Mapping[int, int]:
@@ -83,13 +82,13 @@ def is_raised_here() -> bool:
 
 def revisions(office_ids: Sequence[int]) -> dict[int, int]:
     """The present revision of each office, in one read by primary key."""
-    return dict(db.session.execute(_REVISIONS, {"ids": list(office_ids)}).all())
+    return dict(run(_REVISIONS, {"ids": list(office_ids)}).all())
 
 
 def note_change(counter_id: int, ticks: Sequence[int], now: datetime) -> None:
     """Writes down that these ticks of the counter change with the revision that this transaction has raised."""
-    values = {"counter": counter_id, "first": min(ticks), "end": max(ticks) + 1, "at": now}
-    db.session.execute(_NOTE, values)
+    values = {"counter": counter_id, "first": min(ticks), "end": max(ticks) + 1, "now": now}
+    run(_NOTE, values)
 
 
 def forget_changes(now: datetime) -> None:
@@ -97,9 +96,21 @@ def forget_changes(now: datetime) -> None:
     db.session.execute(delete(Change).where(Change.at <= now - KEEP_CHANGES), execution_options=_UNSEEN)
 
 
-_REVISIONS = select(Office.id, Office.revision).where(Office.id.in_(bindparam("ids", expanding=True)))
+_OFFICE = table(Office)
+_REVISIONS = select(_OFFICE.c.id, _OFFICE.c.revision).where(_OFFICE.c.id.in_(bindparam("ids", expanding=True)))
 
-_NOTE = insert(Base.metadata.tables["change"]).from_select(
+_THIS = update(_OFFICE).where(_OFFICE.c.id == bindparam("office")).returning(_OFFICE.c.revision)
+_NOW = bindparam("now", type_=UtcDateTime())
+_SHOWN = {
+    "activity": _OFFICE.c.activity + 1,
+    "activity_at": case((_OFFICE.c.activity_at < _NOW, _NOW), else_=_OFFICE.c.activity_at),
+}
+_WAIT = _THIS.values(revision=_OFFICE.c.revision)
+_RAISE_REVISION = _THIS.values(revision=_OFFICE.c.revision + 1)
+_RAISE_ACTIVITY = _THIS.values(_SHOWN)
+_RAISE_BOTH = _RAISE_REVISION.values(_SHOWN)
+
+_NOTE = insert(table(Change)).from_select(
     ["office_id", "revision", "counter_id", "first_tick", "end_tick", "at"],
     select(
         Office.id,
@@ -107,7 +118,7 @@ _NOTE = insert(Base.metadata.tables["change"]).from_select(
         Counter.id,
         bindparam("first", type_=Change.first_tick.type),
         bindparam("end", type_=Change.end_tick.type),
-        bindparam("at", type_=UtcDateTime()),
+        _NOW,
     )
     .join(Desk, Desk.office_id == Office.id)
     .join(Counter, Counter.desk_id == Desk.id)
@@ -115,24 +126,13 @@ _NOTE = insert(Base.metadata.tables["change"]).from_select(
 )
 
 
-def _activity(now: datetime) -> dict[str, Any]:
-    later = case((Office.activity_at < now, literal(now, UtcDateTime())), else_=Office.activity_at)
-    return {"activity": Office.activity + 1, "activity_at": later}
-
-
-def _raise(office_ids: Iterable[int], values: dict[str, Any]) -> dict[int, int]:
+def _raise(office_ids: Iterable[int], how: Executable, now: datetime | None = None) -> dict[int, int]:
     """Raises the offices in the order of their ids; what comes back is the revision of each from now on."""
-    session = db.session()
-    numbers: dict[int, int] = {}
-    for office_id in sorted(set(office_ids)):
-        found = session.execute(
-            update(Office).where(Office.id == office_id).values(**values).returning(Office.revision),
-            execution_options=_UNSEEN,
-        )
-        numbers[office_id] = found.scalar_one()
-    transaction = session.get_transaction()
+    moment = {"now": now} if now else {}
+    numbers = {id: run(how, {"office": id, **moment}).scalar_one() for id in sorted(set(office_ids))}
+    transaction = db.session().get_transaction()
     if transaction is not None:
-        _raised.setdefault(transaction, {}).update(numbers if "revision" in values else {})
+        _raised.setdefault(transaction, {}).update(numbers if how in (_RAISE_REVISION, _RAISE_BOTH) else {})
     return numbers
 
 
@@ -149,18 +149,18 @@ def _raise_what_was_forgotten(session: Session, _context: object) -> None:
     offices = select(Office.id, Office.activity_at).where(or_(*{_offices_of(one) for one in changed}))
     towns = set(session.scalars(select(Municipality.id)))
     for office_id, activity_at in session.execute(offices).all():
-        _raise_structure([office_id], towns, _activity(activity_at + A_SECOND))
-    _raise_structure([], towns, {})
+        _raise_structure([office_id], towns, activity_at + A_SECOND)
+    _raise_structure([], towns, None)
 
 
-def _raise_structure(office_ids: Iterable[int], town_ids: set[int], values: dict[str, Any]) -> None:
+def _raise_structure(office_ids: Iterable[int], town_ids: set[int], now: datetime | None) -> None:
     """Raises these offices and municipalities, each once a transaction: nobody sees the numbers before it ends."""
     session = db.session()
     transaction = session.get_transaction()
     known = _raised.setdefault(transaction, {}) if transaction is not None else {}
     towns = _towns.setdefault(transaction, set()) if transaction is not None else set()
     ids = [office_id for office_id in office_ids if known.get(office_id) != ANYTHING]
-    _raise(ids, {"revision": Office.revision + 1, **values})
+    _raise(ids, _RAISE_BOTH, now)
     known.update(dict.fromkeys(ids, ANYTHING))
     if town_ids - towns:
         raised = update(Municipality).where(Municipality.id.in_(town_ids - towns))

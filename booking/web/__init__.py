@@ -33,8 +33,8 @@ def install(app: Flask, settings: Settings) -> None:
     """Puts the web onto the application: in front the static files, then the municipality, then the routes."""
     app.url_map.converters["int"] = SmallInteger
     app.logger.addFilter(masked)
-    app.before_request(load_town)
     security.install(app, settings)
+    app.before_request(load_town)
     app.before_request(stand_guard)
     language.install(app)
     pages.install(app)

@@ -160,7 +160,7 @@ def _first() -> date | None:
 def _answer(question: Question, at: datetime) -> Answer:
     """The kept bytes where they are still true, else new ones."""
     known = seen_revisions()
-    lines = tuple(office_lines(one, at, known[one.id] if known else None) for one in question.offices)
+    lines = tuple(office_lines(one, at, known[one.id]) for one in question.offices)
     kept = _answers.setdefault(current_app._get_current_object(), KeptAnswers())  # type: ignore[attr-defined]
     found = kept.get(question.key)
     is_true = found is not None and at < found.valid_until and len(found.lines) == len(lines)

@@ -36,7 +36,10 @@ class TownMiddleware:
 
 
 def load_town() -> None:
-    """Before each request: g.standing is the municipality of the address with all it has, or 404."""
+    """Before each request: g.standing is the municipality of the address with all it has, or 404.
+
+    Once more after a refusal, when what the request had read is old.
+    """
     slug = request.environ.get("balie.town")
     g.town = g.standing = None
     if slug is None:
@@ -66,10 +69,10 @@ def here() -> Standing:
     return found
 
 
-def seen_revisions() -> Mapping[int, int] | None:
-    """The revisions of the offices as this request read them; None for one that changes something: it reads again."""
+def seen_revisions() -> Mapping[int, int]:
+    """The revisions of the offices as this request read them last."""
     numbers: Numbers = g.numbers
-    return numbers.revisions if request.method in ("GET", "HEAD") else None
+    return numbers.revisions
 
 
 def seen_activity(office_id: int) -> int:

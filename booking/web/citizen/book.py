@@ -28,7 +28,7 @@ from booking.web.citizen.find import service_page
 from booking.web.forms import DetailsForm
 from booking.web.language import language
 from booking.web.pages import now
-from booking.web.towns import here, town
+from booking.web.towns import here, load_town, seen_revisions, town
 
 NEAREST = 6
 
@@ -111,6 +111,7 @@ def _afresh(demand: Demand) -> Demand:
     """The same demand after the transaction was given up."""
     key, people = demand.service.key, demand.people
     db.session.rollback()
+    load_town()
     return Demand(here().service(key) or abort(404), people)
 
 
@@ -131,7 +132,7 @@ def _too_many(token: str, form: DetailsForm, person: Citizen) -> tuple[str, int]
 def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
     """The free times nearest to `start`, over all offices, earliest first."""
     offices = {office.id: office for office in here().offices_for(demand.service)}
-    found: list[Nearby] = nearest(offers(list(offices.values()), demand, now()), start, NEAREST)
+    found: list[Nearby] = nearest(offers(list(offices.values()), demand, now(), seen_revisions()), start, NEAREST)
     return [(offices[office_id], at) for at, office_id in found]
 
 
@@ -181,7 +182,7 @@ def _holder() -> Holder:
     key = current_app.extensions["balie"]["settings"].keys[0]
     browser = links.pseudonym(key, "browser", session["csrf_token"])
     address = links.pseudonym(key, "address", f"{town().id}:{address_of(request.remote_addr)}")
-    return Holder(browser, address, gives_back=_last_hold())
+    return Holder(browser, address, gives_back=_last_hold(), seen=seen_revisions())
 
 
 def _person(form: DetailsForm) -> Citizen:

@@ -28,14 +28,13 @@ from booking.staff.accounts import (
     record_try,
 )
 from booking.staff.audit import citizen_of
-from booking.townhall.revisions import revisions
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
 from booking.web.citizen.find import free_times
 from booking.web.forms import FindForm
 from booking.web.language import language
 from booking.web.pages import failure, now, outside
-from booking.web.towns import here, seen_revisions, town
+from booking.web.towns import here, load_town, seen_revisions, town
 
 
 @citizen.get("/b/<token>")
@@ -79,6 +78,7 @@ def do_move(token: str, id: int) -> ResponseReturnValue:
         move(appointment, office, start, citizen_of(town().id), now())
     except SlotTaken:
         db.session.rollback()
+        load_town()
         appointment = changeable(token, id)
         return _move_page(token, appointment, taken=start), 409
     except TooLate:
@@ -170,7 +170,7 @@ def _appointment(token: str, id: int) -> Appointment:
 def _move_page(token: str, appointment: Appointment, taken: datetime | None = None) -> str:
     demand = demand_of(appointment)
     offices = here().offices_for(demand.service)
-    known = seen_revisions() or revisions([office.id for office in offices])
+    known = seen_revisions()
     lines = [without(office_lines(office, now(), known[office.id]), appointment) for office in offices]
     offers = [offer(line, demand, now()) for line in lines]
     at = appointment.counter.desk.office_id
