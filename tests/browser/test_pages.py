@@ -59,14 +59,14 @@ def found_errors(page: Page) -> None:
 
 
 def holding_too_much(page: Page) -> None:
-    """An old cookie is sent again and again, and holds one time after the other."""
+    """An old cookie is sent again and again, and holds one time after the other, each for another number of people."""
     address, kept = page.url, page.context.cookies()
-    for number in range(4):
+    for people, then in ((2, ".hold"), (3, ".hold"), (4, ".hold"), (1, ".nearest")):
         page.context.clear_cookies()
         page.context.add_cookies(kept)  # type: ignore[arg-type]
-        page.goto(address)
+        page.goto(f"{address}?people={people}")
         page.locator(".first-free").click()
-        page.wait_for_selector(".hold" if number < 3 else ".nearest")
+        page.wait_for_selector(then)
 
 
 def nothing(_page: Page) -> None:
@@ -80,7 +80,7 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("desk", "services?desk=building", nothing),
     ("service", "service/passport_adult?people=2", nothing),
     ("two-offices", "service/eid_apply", nothing),
-    ("limit", "service/business_register", holding_too_much),
+    ("limit", "service/passport_minor", holding_too_much),
     ("details", "service/business_register", details_page),
     ("errors", "service/business_register", with_errors),
     ("booked", "service/business_register", booked),
