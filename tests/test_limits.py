@@ -301,6 +301,17 @@ def test_a_time_that_is_pressed_twice_is_held_once(app: Flask, town: Town, clock
             assert living(clock) == 1
 
 
+def test_a_second_click_finds_the_hold_of_its_own_office(context: Flask, town: Town, clock: Clock) -> None:
+    first, second = two_offices(town)
+    mine, made = Holder("browser"), []
+
+    for office_id in (second, first, first):
+        made.append(hold_as(mine, town, TEN, clock, office_id).id)
+        db.session.commit()
+
+    assert made[1] == made[2] != made[0]
+
+
 def test_a_last_appointment_that_is_confirmed_twice_is_booked_once(app: Flask, town: Town, clock: Clock) -> None:
     with app.app_context():
         set_rules(town, open_per_contact=1)

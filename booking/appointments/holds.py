@@ -137,8 +137,8 @@ def _twin(office: Office, demand: Demand, start: datetime, now: datetime, holder
         return None
     same = (Hold.starts_at == start, Hold.service_id == demand.service.id, Hold.people == demand.people)
     lives = (Hold.expires_at > now, Hold.booking_id.is_(None))
-    found = db.session.scalar(select(Hold).where(Hold.browser == holder.browser, *same, *lives).limit(1))
-    return found if found is not None and found.counter.desk.office_id == office.id else None
+    found = db.session.scalars(select(Hold).where(Hold.browser == holder.browser, *same, *lives))
+    return next((one for one in found if one.counter.desk.office_id == office.id), None)
 
 
 def _twin_or_taken(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold:
