@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import update
 
-from booking.appointments.holds import become, look_again
-from booking.appointments.limits import Contact, ContactLimit, back_at, check_contacts
+from booking.appointments.limits import Contact, back_at, take_contacts
 from booking.appointments.models import (
     Appointment,
     AppointmentService,
@@ -19,17 +18,19 @@ from booking.appointments.models import (
     Channel,
     Hold,
 )
-from booking.appointments.notices import announce
-from booking.appointments.occupancy import SlotTaken, free, hand_over, reclaim, take, ticks_of
+from booking.appointments.notices import announce, notices
+from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
-from booking.appointments.references import new_reference
 from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
-from booking.db import db, insert_new_row, insert_row, know
+from booking.appointments.writing import Ids, Written, look, write
+from booking.db import db
 from booking.outbox.models import Kind, MessageChannel
+from booking.outbox.queue import row
 from booking.slots.clock import tick_of
 from booking.slots.timeline import mask_of, starts
 from booking.staff.audit import Actor, record
-from booking.townhall.models import Municipality, Office
+from booking.staff.audit import line as audit_line
+from booking.townhall.models import Office
 from booking.townhall.revisions import raise_activity, raise_office, raise_revision, raised_here
 
 
@@ -56,38 +57,25 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     ContactLimit. Flushes.
     """
     office = held.counter.desk.office
-    if held.booking_id is None and not actor.is_staff:
-        _check_contacts(held, citizen, office.municipality, now)
+    contacts = () if actor.is_staff or held.booking_id is not None else citizen.contacts
+    take_contacts(contacts, now)
     known = raise_activity([office.id], now)
-    look_again(held)
+    ids = look(held, office.municipality, contacts, now)
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
     demand = Demand(held.service, held.people)
     line = _counter_for(held, demand, office, known, now)
-    booking = _booking(held, citizen, channel, now)
-    while not insert_new_row(booking):
-        booking.reference = new_reference()  # somebody has this one
-    appointment = _appointment(booking, line.counter_id, demand, held.starts_at, now)
-    insert_row(appointment)
-    item = AppointmentService(appointment_id=appointment.id, service_id=demand.service.id, position=0)
+    booking = _booking(ids, held, citizen, channel, now)
+    appointment = _appointment(booking, held, demand, now)
+    appointment.id, appointment.counter_id = ids.appointment, line.counter_id
+    item = AppointmentService(appointment_id=ids.appointment, service_id=demand.service.id, position=0)
     item.people = demand.people
-    insert_row(item)
-    _occupy(held, appointment, line, demand, now)
-    become(held, booking)
-    announce(appointment, office.municipality, Kind.CONFIRMATION, now)
-    record(actor, "book", ("appointment", appointment.id), now, channel=channel.value)
-    know(booking, appointment, item)
+    told = notices(appointment, office.municipality, Kind.CONFIRMATION, now)
+    messages = [row(office.municipality_id, (ids.appointment, 0), notice, now) for notice in told]
+    audited = audit_line(actor, "book", ("appointment", ids.appointment), now, channel=channel.value)
+    handed = write(Written(booking, appointment, item, messages, audited), held, now)
+    _take_missing(set(_ticks(line, demand, held.starts_at)) - handed, appointment, office.id, now)
     return booking
-
-
-def _check_contacts(held: Hold, citizen: Citizen, municipality: Municipality, now: datetime) -> None:
-    """Raises ContactLimit, unless it is this very hold that a first click has just made a booking of."""
-    try:
-        check_contacts(municipality, citizen.contacts, now)
-    except ContactLimit:
-        look_again(held)
-        if held.booking_id is None:
-            raise
 
 
 def move(appointment: Appointment, office: Office, start: datetime, actor: Actor, now: datetime) -> None:
@@ -192,14 +180,11 @@ def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int,
     return found
 
 
-def _occupy(held: Hold, appointment: Appointment, line: CounterLine, demand: Demand, now: datetime) -> None:
+def _take_missing(ticks: set[int], appointment: Appointment, office_id: int, now: datetime) -> None:
     """Takes what the hold has not: all of it when it ended, the rest when the service was made longer meanwhile."""
-    handed = hand_over(held.id, appointment.id) if held.expires_at > now else set()
-    missing = set(_ticks(line, demand, held.starts_at)) - handed
-    office_id = held.counter.desk.office_id
-    if missing and office_id not in raised_here():
+    if ticks and office_id not in raised_here():
         raise_revision([office_id])
-    take(line.counter_id, missing, now, appointment_id=appointment.id)
+    take(appointment.counter_id, ticks, now, appointment_id=appointment.id)
 
 
 def _shift_ticks(appointment: Appointment, line: CounterLine, demand: Demand, start: datetime, now: datetime) -> None:
@@ -221,10 +206,11 @@ def _check_changeable(appointment: Appointment, now: datetime) -> None:
         raise TooLate
 
 
-def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
+def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
     return Booking(
+        id=ids.booking,
         municipality_id=held.counter.desk.office.municipality_id,
-        reference=new_reference(),
+        reference=ids.reference,
         name=citizen.name,
         email=citizen.email,
         phone=citizen.phone,
@@ -242,15 +228,15 @@ def _pseudonyms(citizen: Citizen) -> dict[str, str]:
     return {columns[contact.channel]: contact.subjects[0] for contact in citizen.contacts}
 
 
-def _appointment(booking: Booking, counter_id: int, demand: Demand, start: datetime, now: datetime) -> Appointment:
+def _appointment(booking: Booking, held: Hold, demand: Demand, now: datetime) -> Appointment:
     return Appointment(
         booking_id=booking.id,
         booking=booking,
-        counter_id=counter_id,
         uid=f"{uuid4()}@balie",
         sequence=0,
         state=AppointmentState.BOOKED,
-        starts_at=start,
-        ends_at=start + demand.length,
+        starts_at=held.starts_at,
+        ends_at=held.starts_at + demand.length,
         changed_at=now,
+        is_exception=False,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Holder, check_day, check_holds, take_turn
-from booking.appointments.models import Booking, Hold
+from booking.appointments.models import Hold
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, tightest
 from booking.appointments.timelines import office_lines
@@ -87,15 +87,8 @@ def look_again(held: Hold) -> None:
     set_committed_value(held, "expires_at", found.expires_at)
 
 
-def become(held: Hold, booking: Booking) -> None:
-    """The hold is a booking from now on."""
-    run(_BECOME, {"id_of_hold": held.id, "booking": booking.id})
-    set_committed_value(held, "booking_id", booking.id)
-
-
 _HOLD = table(Hold)
 _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
-_BECOME = update(_HOLD).where(_HOLD.c.id == bindparam("id_of_hold")).values(booking_id=bindparam("booking"))
 
 
 def extend(held: Hold, now: datetime) -> None:

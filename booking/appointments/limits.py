@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
 from booking.appointments.timelines import OfficeLines
-from booking.db import UtcDateTime, db, insert_unless_there, run, table
+from booking.db import UtcDateTime, db, insert_unless_there, table
 from booking.links import Keys, pseudonym
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import Notice, queue_once
@@ -124,20 +124,17 @@ def _held(counter_ids: Sequence[int], ticks: range, now: datetime) -> int:
     return db.session.scalar(query) or 0
 
 
-def check_contacts(municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> None:
-    """Raises ContactLimit when one of the contacts has all that it may have."""
+def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
+    """Waits for others with one of these contacts: what they have can then be counted."""
     _take([contact.subjects[0] for contact in contacts], now)
-    for contact in contacts:
-        values = {"town": municipality.id, "subjects": contact.subjects, "now": now, "yesterday": now - A_DAY}
-        counts = run(_COUNTS[contact.channel], values).one()
-        if counts[0] >= municipality.open_per_contact or counts[1] >= municipality.made_per_contact:
-            raise ContactLimit
 
 
-def _counts(key: str) -> Select[Any]:
-    """How many appointments a contact has to come, and how many bookings it made within a day."""
+def counts_of(channel: MessageChannel) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """How many appointments a contact has to come, and how many bookings it made within a day: to be selected with
+    the values of count_values()."""
     bookings, appointments = table(Booking), table(Appointment)
-    mine = (bookings.c.municipality_id == bindparam("town"), bookings.c[key].in_(bindparam("subjects", expanding=True)))
+    has_it = bookings.c[_KEYS[channel]].in_(bindparam(f"{channel}_subjects", expanding=True))
+    mine = (bookings.c.municipality_id == bindparam("town"), has_it)
     moment = {name: bindparam(name, type_=UtcDateTime()) for name in ("now", "yesterday")}
     to_come = (
         select(func.count())
@@ -145,10 +142,24 @@ def _counts(key: str) -> Select[Any]:
         .where(*mine, appointments.c.state == AppointmentState.BOOKED, appointments.c.starts_at > moment["now"])
     )
     made = select(func.count()).select_from(bookings).where(*mine, bookings.c.made_at > moment["yesterday"])
-    return select(to_come.scalar_subquery(), made.scalar_subquery())
+    return to_come.scalar_subquery(), made.scalar_subquery()
 
 
-_COUNTS = {MessageChannel.EMAIL: _counts("email_key"), MessageChannel.SMS: _counts("phone_key")}
+def count_values(municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
+    """The parameters of counts_of() for these contacts."""
+    subjects = {f"{contact.channel}_subjects": contact.subjects for contact in contacts}
+    return {"town": municipality.id, "now": now, "yesterday": now - A_DAY, **subjects}
+
+
+def check_counts(municipality: Municipality, counts: Sequence[int]) -> None:
+    """Raises ContactLimit when a contact has all that it may have; `counts` are those of each contact, in turn."""
+    if any(to_come >= municipality.open_per_contact for to_come in counts[::2]):
+        raise ContactLimit
+    if any(made >= municipality.made_per_contact for made in counts[1::2]):
+        raise ContactLimit
+
+
+_KEYS = {MessageChannel.EMAIL: "email_key", MessageChannel.SMS: "phone_key"}
 
 
 def open_appointments(booking: Booking, channel: MessageChannel, now: datetime) -> Sequence[Appointment]:

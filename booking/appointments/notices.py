@@ -17,14 +17,18 @@ LATE_NEWS = timedelta(days=2)  # a cancellation is still news for so long
 
 def announce(appointment: Appointment, municipality: Municipality, kind: Kind, now: datetime) -> None:
     """Drops what still waits about the appointment, and queues the news and the reminders that are now true."""
-    if kind != Kind.CONFIRMATION:
-        drop_queued(appointment.id, f"overtaken by: {kind}", now)
-    notices = [
+    drop_queued(appointment.id, f"overtaken by: {kind}", now)
+    found = notices(appointment, municipality, kind, now)
+    queue(municipality.id, (appointment.id, appointment.sequence), found, now)
+
+
+def notices(appointment: Appointment, municipality: Municipality, kind: Kind, now: datetime) -> list[Notice]:
+    """The news of this kind and the reminders that are now true, by each channel that the citizen has."""
+    return [
         notice
         for channel in _channels(appointment)
         for notice in (_news(appointment, kind, channel, now), *_reminders(appointment, municipality, channel, now))
     ]
-    queue(municipality.id, (appointment.id, appointment.sequence), notices, now)
 
 
 def reminder_due(rule: dict[str, Any], start: datetime, zone: ZoneInfo) -> datetime:

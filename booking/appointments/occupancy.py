@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, null, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from booking.appointments.models import Occupancy
@@ -42,18 +42,7 @@ def reclaim(counter_id: int, ticks: Iterable[int]) -> None:
     _delete(_at(counter_id, list(ticks)), Occupancy.appointment_id.is_(None), Occupancy.hold_id.is_(None))
 
 
-def hand_over(hold_id: int, appointment_id: int) -> set[int]:
-    """The ticks of a living hold become those of an appointment; which they are."""
-    return set(run(_HAND_OVER, {"from_hold": hold_id, "to_appointment": appointment_id}).scalars())
-
-
 _OCCUPANCY = table(Occupancy)
-_HAND_OVER = (
-    update(_OCCUPANCY)
-    .where(_OCCUPANCY.c.hold_id == bindparam("from_hold"))
-    .values(appointment_id=bindparam("to_appointment"), hold_id=null(), expires_at=null())
-    .returning(_OCCUPANCY.c.tick)
-)
 
 
 def ticks_of(appointment_id: int) -> list[int]:

@@ -30,7 +30,7 @@ class Notice:
 
 def queue(municipality_id: int, appointment: tuple[int, int], notices: Iterable[Notice], now: datetime) -> None:
     """Adds one row a notice about the appointment (its id and sequence). Flushes with the change that causes it."""
-    rows = [_row(municipality_id, appointment, notice, now) for notice in notices]
+    rows = [row(municipality_id, appointment, notice, now) for notice in notices]
     if rows:
         run(_INSERT, rows)
 
@@ -40,10 +40,11 @@ _INSERT = insert(table(Message))
 
 def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> None:
     """The same for news that may come up again: it is queued the first time only."""
-    insert_unless_there(Message, [_row(municipality_id, appointment, notice, now)])
+    insert_unless_there(Message, [row(municipality_id, appointment, notice, now)])
 
 
-def _row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
+def row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
+    """The row of a message about the appointment (its id and sequence), for whoever inserts it."""
     return {
         "municipality_id": municipality_id,
         "subject_kind": "appointment",
@@ -52,6 +53,8 @@ def _row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now
         "kind": notice.kind,
         "occasion": notice.occasion,
         "channel": notice.channel,
+        "state": MessageState.QUEUED,
+        "attempts": 0,
         "made_at": now,
         "due_at": notice.due_at,
         "expires_at": notice.expires_at,

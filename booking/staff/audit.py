@@ -39,21 +39,21 @@ def member(staff: Staff) -> Actor:
 
 def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
     """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
-    run(
-        _INSERT,
-        [
-            {
-                "municipality_id": actor.municipality_id,
-                "at": now,
-                "actor": actor.kind,
-                "staff_id": actor.staff_id,
-                "action": action,
-                "object_kind": object[0],
-                "object_id": object[1],
-                "details": details,
-            }
-        ],
-    )
+    run(_INSERT, [line(actor, action, object, now, **details)])
+
+
+def line(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> dict[str, Any]:
+    """The row of a line, for whoever inserts it."""
+    return {
+        "municipality_id": actor.municipality_id,
+        "at": now,
+        "actor": actor.kind,
+        "staff_id": actor.staff_id,
+        "action": action,
+        "object_kind": object[0],
+        "object_id": object[1],
+        "details": details,
+    }
 
 
 _INSERT = insert(table(AuditLine))

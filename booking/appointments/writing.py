@@ -1,0 +1,139 @@
+"""How a new booking gets into the database: what must be looked at once the office waits, and all its rows at once.
+
+Every confirming POST comes through here and many come at the same moment, so statements count: one looks, one writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Executable, bindparam, insert, null, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from booking.appointments.limits import Contact, check_counts, count_values, counts_of
+from booking.appointments.models import Appointment, AppointmentService, Booking, Hold, Occupancy
+from booking.appointments.references import new_reference
+from booking.db import Together, UtcDateTime, know, next_id, run, table, values_of
+from booking.outbox.models import Message, MessageChannel
+from booking.staff.models import AuditLine
+from booking.townhall.models import Municipality
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What a new booking will be called: by the database, and by people."""
+
+    booking: int
+    appointment: int
+    reference: str
+
+
+def look(held: Hold, municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> Ids:
+    """Reads again what others may have changed about the hold, counts what the contacts have, and draws ids.
+
+    Raises ContactLimit, unless the hold is a booking already. The office row is raised before, so nothing of it
+    changes any more.
+    """
+    reference = new_reference()
+    statement = _looking(tuple(contact.channel for contact in contacts))
+    values = {"hold": held.id, "reference": reference, **count_values(municipality, contacts, now)}
+    found = run(statement, values).one()
+    set_committed_value(held, "booking_id", found.booking_id)
+    set_committed_value(held, "expires_at", found.expires_at)
+    if held.booking_id is None:
+        check_counts(municipality, found[5:])
+        if found.is_somebodys:
+            return look(held, municipality, contacts, now)
+    return Ids(found.new_booking, found.new_appointment, reference)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The rows of a new booking, but for its ticks."""
+
+    booking: Booking
+    appointment: Appointment
+    item: AppointmentService
+    messages: Sequence[Mapping[str, Any]]
+    line: Mapping[str, Any]
+
+
+def write(rows: Written, held: Hold, now: datetime) -> set[int]:
+    """Inserts the rows, makes the hold the booking's, and hands its ticks over if it lives; which ticks those are."""
+    found = {"booking": rows.booking, "appointment": rows.appointment, "item": rows.item}
+    given: list[tuple[str, Mapping[str, Any]]] = [(prefix, values_of(row)) for prefix, row in found.items()]
+    given += [("line", rows.line), *((f"message{n}", message) for n, message in enumerate(rows.messages))]
+    values = {_parameter(prefix, name): value for prefix, row in given for name, value in row.items()}
+    statement = _writing(tuple((prefix, tuple(row)) for prefix, row in given))
+    ticks = set(statement.run(values | {"now": now, "from_hold": held.id}).scalars())
+    set_committed_value(held, "booking_id", rows.booking.id)
+    know(rows.booking, rows.appointment, rows.item)
+    return ticks
+
+
+@lru_cache(maxsize=16)
+def _looking(channels: tuple[MessageChannel, ...]) -> Executable:
+    holds, bookings = table(Hold), table(Booking)
+    same = (bookings.c.municipality_id == bindparam("town"), bookings.c.reference == bindparam("reference"))
+    return select(
+        holds.c.booking_id,
+        holds.c.expires_at,
+        next_id(Booking).label("new_booking"),
+        next_id(Appointment).label("new_appointment"),
+        select(bookings.c.id).where(*same).exists().label("is_somebodys"),
+        *(count for channel in channels for count in counts_of(channel)),
+    ).where(holds.c.id == bindparam("hold"))
+
+
+@lru_cache(maxsize=64)
+def _writing(rows: tuple[tuple[str, tuple[str, ...]], ...]) -> Together:
+    """The statement for rows with these columns."""
+    models = {"booking": Booking, "appointment": Appointment, "item": AppointmentService, "line": AuditLine}
+    inserts = []
+    for prefix, columns in rows:
+        into = table(models.get(prefix, Message))
+        names = {name: bindparam(_parameter(prefix, name), type_=into.c[name].type) for name in columns}
+        inserts.append(insert(into).values(names))
+    return Together(*inserts, _BECOME, _HAND_OVER)
+
+
+# What rows have in common is one parameter: the driver keeps no statement that has more than fifty.
+_COMMON = {
+    "appointment_booking_id": "booking_id",
+    "item_appointment_id": "appointment_id",
+    "line_object_id": "appointment_id",
+    "line_municipality_id": "booking_municipality_id",
+    "booking_made_at": "now",
+    "appointment_changed_at": "now",
+    "line_at": "now",
+}
+_OF_ALL_MESSAGES = {
+    "municipality_id": "booking_municipality_id",
+    "subject_id": "appointment_id",
+    "subject_kind": "line_object_kind",
+    "sequence": "appointment_sequence",
+    "made_at": "now",
+    "state": "message_state",
+    "attempts": "message_attempts",
+}
+
+
+@lru_cache(maxsize=256)
+def _parameter(prefix: str, column: str) -> str:
+    name = f"{prefix}_{column}"
+    return _OF_ALL_MESSAGES.get(column, name) if prefix.startswith("message") else _COMMON.get(name, name)
+
+
+_HOLD, _OCCUPANCY = table(Hold), table(Occupancy)
+_FROM: BindParameter[int] = bindparam("from_hold")
+_BECOME = update(_HOLD).where(_HOLD.c.id == _FROM).values(booking_id=bindparam("booking_id"))
+_HAND_OVER = (
+    update(_OCCUPANCY)
+    .where(_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > bindparam("now", type_=UtcDateTime()))
+    .values(appointment_id=bindparam("appointment_id"), hold_id=null(), expires_at=null())
+    .returning(_OCCUPANCY.c.tick)
+)
