@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,6 +29,7 @@ class SmtpServer:
     encryption: str  # "starttls", "tls" or "none"
     username: str | None
     password: str | None = field(repr=False)
+    per_second: float = 0  # no more letters than that; 0: as many as it takes
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TwilioAccount:
     token: str = field(repr=False)
     sender: str = ""
     address: str | None = None  # another address of the service, for tests
+    per_second: float = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         url=_url(environment.get("BALIE_URL", "http://localhost:8000")),
         hosts=_hosts(environment.get("BALIE_HOSTS", "")),
         sender=_sender(environment.get("BALIE_SENDER"), has_smtp="BALIE_SMTP" in environment),
-        smtp=_smtp(environment.get("BALIE_SMTP")),
+        smtp=_smtp(environment.get("BALIE_SMTP"), _rate("BALIE_SMTP_PER_SECOND", environment)),
         twilio=_twilio(environment),
         proxies=_count("BALIE_PROXIES", environment.get("BALIE_PROXIES", "0")),
     )
@@ -148,7 +151,7 @@ def _sender(given: str | None, *, has_smtp: bool) -> str:
         raise SettingError(f"BALIE_SENDER is {given!r}, which is not an e-mail address: {error}") from error
 
 
-def _smtp(given: str | None) -> SmtpServer | None:
+def _smtp(given: str | None, per_second: float) -> SmtpServer | None:
     if given is None:
         return None
     hint = "BALIE_SMTP must be like smtp+starttls://name:password@mail.example.org:587 (or smtps://, or smtp://)."
@@ -161,7 +164,7 @@ def _smtp(given: str | None) -> SmtpServer | None:
     port = parts.port or {"starttls": 587, "tls": 465, "none": 25}[encryption]
     username = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
-    return SmtpServer(parts.hostname, port, encryption, username, password)
+    return SmtpServer(parts.hostname, port, encryption, username, password, per_second)
 
 
 def _twilio(environment: Mapping[str, str]) -> TwilioAccount | None:
@@ -172,10 +175,18 @@ def _twilio(environment: Mapping[str, str]) -> TwilioAccount | None:
     if missing:
         raise SettingError(f"Text messages need all of {', '.join(names)}; missing: {', '.join(missing)}.")
     sid, token, sender = (environment[name] for name in names)
-    return TwilioAccount(sid, token, sender, environment.get("BALIE_TWILIO_ADDRESS"))
+    per_second = _rate("BALIE_TWILIO_PER_SECOND", environment)
+    return TwilioAccount(sid, token, sender, environment.get("BALIE_TWILIO_ADDRESS"), per_second)
 
 
 def _count(name: str, given: str) -> int:
     if not (given.isascii() and given.isdigit()):
         raise SettingError(f"{name} is {given!r}; it must be a whole number.")
     return int(given)
+
+
+def _rate(name: str, environment: Mapping[str, str]) -> float:
+    given = environment.get(name, "0")
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", given):
+        raise SettingError(f"{name} is {given!r}; it must be a number of messages like 20 or 0.5, or 0 for no limit.")
+    return float(given)

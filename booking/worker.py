@@ -22,7 +22,8 @@ from booking.appointments.recount import recount
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.files import delete_old
-from booking.delivery.send import send_due
+from booking.delivery.send import send_due, settle
+from booking.outbox.models import MessageChannel
 from booking.outbox.queue import beat, tidy
 from booking.privacy.forget import forget_due
 from booking.townhall.revisions import forget_changes
@@ -30,9 +31,16 @@ from booking.townhall.revisions import forget_changes
 Step = Callable[[Settings, Callable[[], datetime]], None]
 
 
-def messages(settings: Settings, clock: Callable[[], datetime]) -> None:
-    """Sends until nothing is due."""
-    while send_due(settings, clock):
+def letters(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Sends e-mail until nothing is due."""
+    while send_due(settings, clock, MessageChannel.EMAIL):
+        pass
+
+
+def texts(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Sends text messages until nothing is due; a step of its own, so that neither waits for the other's provider."""
+    settle(settings, clock)
+    while send_due(settings, clock, MessageChannel.SMS):
         pass
 
 
@@ -67,7 +75,8 @@ def recounting(_settings: Settings, clock: Callable[[], datetime]) -> None:
 
 
 STEPS: dict[str, tuple[int, Step]] = {  # seconds between two runs
-    "messages": (5, messages),
+    "e-mail": (5, letters),
+    "text messages": (5, texts),
     "tidying": (60, tidying),
     "erasure": (3600, erasure),
     "recount": (3600, recounting),

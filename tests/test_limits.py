@@ -198,7 +198,7 @@ def test_a_contact_has_a_limit_and_the_list_goes_to_the_contact_alone(app: Flask
         assert len(references) == 2
         assert not any(str(one) in refused.text.replace(" ", "") for one in references)
         assert db.session.scalar(select(func.count(Message.id)).where(Message.kind == Kind.LIST)) == 1
-    run_step(app, "messages")
+    run_step(app, "e-mail")
     mine = [one for one in letters(app.extensions["balie"]["settings"].instance, "testdorp") if "to come" in str(one)]
     assert len(mine) == 1
     assert "alice@example.org" in str(mine[0])

@@ -22,9 +22,10 @@ from booking.appointments.models import Appointment, Channel
 from booking.appointments.offers import Demand
 from booking.config import Settings, SmtpServer
 from booking.db import begin_write, db
+from booking.delivery.segments import GSM_7, folded
 from booking.delivery.send import send_due
-from booking.delivery.wording import GSM_7, folded, wording
-from booking.outbox.models import Kind, Message, MessageState
+from booking.delivery.wording import wording
+from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Office, Service
 from booking.worker import run_step
@@ -85,8 +86,9 @@ def states() -> dict[str, str]:
 def send(app: Flask, clock: Clock, smtp: SmtpServer | None = None) -> None:
     settings: Settings = app.extensions["balie"]["settings"]
     db.session.rollback()
-    while send_due(replace(settings, smtp=smtp), clock):
-        pass
+    for channel in MessageChannel:
+        while send_due(replace(settings, smtp=smtp), clock, channel):
+            pass
 
 
 ALICE = Citizen("Alice Peeters", "nl", email="alice@example.org", phone="+32470123456")
@@ -218,7 +220,7 @@ def test_every_message_reads_well_in_every_language(
 ) -> None:
     appointment = booked(town, clock, replace(ALICE, language=language), town.wedding_id)
 
-    said = wording(kind, appointment, context.extensions["balie"]["settings"])
+    said = wording(kind, [appointment], context.extensions["balie"]["settings"])
 
     assert set(said.short) <= GSM_7, set(said.short) - GSM_7
     assert len(said.short) <= 160, said.short
@@ -235,7 +237,7 @@ def test_letters_that_a_text_message_lacks_are_folded_where_it_stays_readable() 
 
 
 def test_the_worker_writes_down_that_it_lives(app: Flask, town: Town) -> None:
-    for step in ("messages", "tidying", "erasure"):
+    for step in ("e-mail", "text messages", "tidying", "erasure"):
         run_step(app, step)
 
     health = Visitor(app).get("/health")

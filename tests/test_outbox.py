@@ -19,6 +19,7 @@ from booking.outbox.queue import (
     Notice,
     beat,
     claim,
+    claim_undecided,
     defer,
     depth,
     drop_queued,
@@ -26,7 +27,9 @@ from booking.outbox.queue import (
     end,
     erase,
     queue,
+    release,
     tidy,
+    undecided_ids,
 )
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town
@@ -91,8 +94,8 @@ def test_what_is_due_comes_longest_due_first_up_to_the_limit(context: Flask, tow
     late, early, now = (queued(town, n, due=due * MINUTE) for n, due in enumerate([-5, -60, 0]))
     queued(town, 9, due=1 * MINUTE)
 
-    assert due_ids(clock(), limit=10) == [early, late, now]
-    assert due_ids(clock(), limit=2) == [early, late]
+    assert due_ids(EMAIL, clock(), limit=10) == [early, late, now]
+    assert due_ids(EMAIL, clock(), limit=2) == [early, late]
 
 
 def test_a_message_is_not_claimed_before_it_is_due(context: Flask, town: Town, clock: Clock) -> None:
@@ -112,7 +115,7 @@ def test_what_has_ended_is_neither_due_nor_claimed(
     db.session.commit()
     clock.advance(days=1)
 
-    assert due_ids(clock(), 10) == []
+    assert due_ids(EMAIL, clock(), 10) == []
     assert not claim(message.id, clock())
     assert (message.state, message.claimed_at, len(message.reason or "")) == (state, None, 200)
     assert message.ended_at == MONDAY
@@ -124,10 +127,10 @@ def test_a_letter_whose_worker_died_is_sent_again_and_a_text_message_is_not(
     letter, text = claimed(town, clock, subject=1).id, claimed(town, clock, subject=2, channel=SMS).id
 
     clock.now += STUCK_AFTER - timedelta(seconds=1)
-    assert (due_ids(clock(), 10), claim(letter, clock()), claim(text, clock())) == ([], False, False)
+    assert (due_ids(EMAIL, clock(), 10), claim(letter, clock()), claim(text, clock())) == ([], False, False)
     clock.advance(seconds=1)
 
-    assert due_ids(clock(), 10) == [letter]
+    assert due_ids(EMAIL, clock(), 10) == [letter]
     assert claim(letter, clock())
     assert not claim(text, clock())
     assert not claim(letter, clock())
@@ -159,18 +162,36 @@ def test_only_what_waits_about_this_appointment_is_dropped(context: Flask, town:
     assert (dropped.reason, dropped.ended_at, dropped.content) == ("the appointment was moved", MONDAY, None)
 
 
-def test_a_text_message_whose_worker_died_ends_as_failed(context: Flask, town: Town, clock: Clock) -> None:
-    letter, text = claimed(town, clock, subject=1).id, claimed(town, clock, subject=2, channel=SMS).id
+def test_a_text_message_whose_worker_died_is_looked_up_after_a_pause_by_one_worker(
+    context: Flask, town: Town, clock: Clock
+) -> None:
+    claimed(town, clock, subject=1)
+    text = claimed(town, clock, subject=2, channel=SMS).id
     clock.now += STUCK_AFTER - timedelta(seconds=1)
-    tidy(clock())
-    assert states() == {letter: "sending", text: "sending"}
+    assert (undecided_ids(clock(), 10), claim_undecided(text, clock())) == ([], False)
 
     clock.advance(seconds=1)
-    tidy(clock())
+
+    assert undecided_ids(clock(), 10) == [text]
+    assert claim_undecided(text, clock())
+    assert not claim_undecided(text, clock())
+    assert undecided_ids(clock(), 10) == []
+
+
+def test_what_was_never_handed_over_keeps_its_place_and_its_next_pause(
+    context: Flask, town: Town, clock: Clock
+) -> None:
+    first, second = queued(town, 1, due=-2 * MINUTE), queued(town, 2, due=-1 * MINUTE)
+    for _ in range(5):
+        assert claim(first, clock())
+        release(first, "the server is away")
     db.session.commit()
 
-    assert states() == {letter: "sending", text: "failed"}
-    assert (db.session.get_one(Message, text).reason or "").startswith("undecided")
+    assert due_ids(EMAIL, clock(), 10) == [first, second]
+    assert claim(first, clock())
+    message = db.session.get_one(Message, first, populate_existing=True)
+    defer(message, "the server is busy", clock())
+    assert message.due_at == clock() + 5 * MINUTE
 
 
 def test_the_kept_bytes_of_what_ended_are_purged_a_day_later(context: Flask, town: Town, clock: Clock) -> None:
@@ -201,7 +222,7 @@ def test_the_news_of_a_later_change_is_queued_again(context: Flask, town: Town, 
     for sequence in range(3):
         queue(town.municipality_id, (1, sequence), [notice], MONDAY)
 
-    assert len(due_ids(clock(), 10)) == 3
+    assert len(due_ids(EMAIL, clock(), 10)) == 3
 
 
 def test_the_database_knows_that_only_what_is_being_sent_is_claimed(context: Flask, town: Town, clock: Clock) -> None:

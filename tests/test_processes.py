@@ -462,7 +462,7 @@ def finish_later(app: Flask, port: int) -> None:
     smtp = SmtpServer("127.0.0.1", port, "none", None, None)
     later = datetime.now(UTC) + STUCK_AFTER + timedelta(minutes=1)
     db.session.rollback()
-    assert send_due(replace(settings, smtp=smtp), lambda: later) == 1
+    assert send_due(replace(settings, smtp=smtp), lambda: later, MessageChannel.EMAIL) == 1
 
 
 def assert_each_letter_came(town: Town, letters: Sequence[EmailMessage], outbox: Path) -> None:

@@ -449,7 +449,7 @@ def test_the_last_thirty_nights_are_kept_with_their_findings(
 def test_the_migration_goes_down_and_up_and_keeps_the_appointments(app: Flask, lone: Town, id: int) -> None:
     with app.app_context():
         downgrade(revision="0002")
-        upgrade(revision="0003")
+        upgrade()
         db.session.remove()
 
         kept = db.session.get_one(Appointment, id)

@@ -70,7 +70,7 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     appointment.id, appointment.counter_id = ids.appointment, line.counter_id
     item = AppointmentService(appointment_id=ids.appointment, service_id=demand.service.id, position=0)
     item.people = demand.people
-    told = notices(appointment, office.municipality, Kind.CONFIRMATION, now)
+    told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, [demand.service])
     messages = [row(office.municipality_id, (ids.appointment, 0), notice, now) for notice in told]
     audited = audit_line(actor, "book", ("appointment", ids.appointment), now, channel=channel.value)
     handed = write(Written(booking, appointment, item, messages, audited), held, now)

@@ -276,7 +276,8 @@ def _wrong_bookings(municipality: Municipality, own: ColumnElement[bool]) -> Ite
 def _wrong_messages(municipality: Municipality) -> Iterator[Finding]:
     about = select(Message.id, Message.subject_id, Appointment.counter_id, Appointment.starts_at)
     about = about.outerjoin(Appointment, Appointment.id == Message.subject_id)
-    about = about.where(Message.municipality_id == municipality.id).order_by(Message.id)
+    about = about.where(Message.municipality_id == municipality.id, Message.subject_kind == "appointment")
+    about = about.order_by(Message.id)
     for id, subject_id, _counter_id, _at in db.session.execute(about.where(Appointment.id.is_(None))):
         yield Finding(Flaw.LOST_MESSAGE, {"message": [id], "appointment": [subject_id]})
     # Whoever changes an appointment drops what waits. A message that was just being tried is put back instead,

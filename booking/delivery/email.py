@@ -11,11 +11,15 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+import idna
+
 from booking.config import SmtpServer
-from booking.delivery.errors import SendError
+from booking.delivery.errors import Away, BrokeOff, Later, Refused, SendError
 from booking.delivery.wording import Wording
 
 TIMEOUT = 20  # seconds for each step of the conversation
+CLOSING = 421  # RFC 5321 3.8: the server closes the connection, whatever was asked
+_POLICY = SMTP.clone(cte_type="7bit")  # servers without 8BITMIME take it too
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,10 @@ class Envelope:
 
 def letter(wording: Wording, envelope: Envelope, now: datetime) -> bytes:
     """The message as bytes (RFC 5322, text and HTML). Headers refuse line breaks, so no text can add one."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_POLICY)
     mail["From"] = envelope.sender
-    mail["To"] = envelope.recipient
-    mail["Reply-To"] = envelope.reply_to
+    mail["To"] = Address(addr_spec=in_ascii(envelope.recipient))
+    mail["Reply-To"] = Address(addr_spec=in_ascii(envelope.reply_to))
     mail["Subject"] = " ".join(wording.subject.split())
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{envelope.message_id}@{envelope.sender.domain}>"
@@ -44,32 +48,80 @@ def letter(wording: Wording, envelope: Envelope, now: datetime) -> bytes:
     return bytes(mail)
 
 
-def send_email(server: SmtpServer, sender: str, recipient: str, content: bytes) -> None:
-    """Hands the letter to the mail server. Raises SendError: 5xx answers are permanent, all else is tried again."""
-    try:
-        with _connected(server) as connection:
-            connection.sendmail(sender, [recipient], content)
-    except smtplib.SMTPRecipientsRefused as error:
-        code, words = next(iter(error.recipients.values()))
-        raise SendError(f"{code} {words.decode(errors='replace')}", is_permanent=500 <= code < 600) from error
-    except smtplib.SMTPResponseException as error:
-        reason = f"{error.smtp_code} {_words(error.smtp_error)}"
-        raise SendError(reason, is_permanent=_is_about_the_letter(error)) from error
-    except (smtplib.SMTPException, OSError) as error:
-        raise SendError(f"mail server: {type(error).__name__}", is_permanent=False) from error
+def in_ascii(address: str) -> str:
+    """The address with its domain as mail servers know it: "ann@bücher.example" is "ann@xn--bcher-kva.example"."""
+    if address.isascii():
+        return address
+    name, _, domain = address.rpartition("@")
+    return f"{name}@{idna.encode(domain, uts46=True).decode()}"
 
 
-def _is_about_the_letter(error: smtplib.SMTPResponseException) -> bool:
-    """A refused sign-in or greeting is our fault and passes; a refused letter does not."""
-    is_ours = isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError | smtplib.SMTPHeloError)
-    return 500 <= error.smtp_code < 600 and not is_ours
+def bounce_address(sender: str, message_id: int) -> str:
+    """Whom the server tells that a letter came back: our address with the number of the message in it."""
+    name, _, domain = sender.rpartition("@")
+    return f"{name}+{message_id}@{domain}"
 
 
-def _words(answer: bytes | str) -> str:
-    return answer if isinstance(answer, str) else answer.decode(errors="replace")
+class MailServer:
+    """A connection to the mail server, opened with the first letter and kept for the next ones."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        self._server = server
+        self._connection: smtplib.SMTP | None = None
+
+    def send(self, sender: str, recipient: str, content: bytes) -> None:
+        """Hands the letter over. Raises SendError."""
+        try:
+            connection = self._begun(sender)
+            _check(connection.rcpt(in_ascii(recipient)))
+            _check(connection.data(content))
+        except (Later, Refused):
+            self._start_over()
+            raise
+        except Away:
+            self.close()
+            raise
+        except (smtplib.SMTPException, OSError) as error:
+            self.close()
+            raise BrokeOff(f"mail server: {_words(error)}") from error
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.quit()
+            except (smtplib.SMTPException, OSError):
+                connection.close()
+
+    def _begun(self, sender: str) -> smtplib.SMTP:
+        """The connection with a letter begun on it. A server may have closed one that was kept: then a new one."""
+        if self._connection is not None:
+            try:
+                code, _ = self._connection.mail(sender)
+                if code == 250:
+                    return self._connection
+            except (smtplib.SMTPException, OSError):
+                pass
+            self.close()
+        try:
+            self._connection = connected(self._server)
+            code, words = self._connection.mail(sender)
+        except (smtplib.SMTPException, OSError) as error:
+            raise Away(f"mail server: {_words(error)}") from error
+        if code != 250:
+            raise Away(f"{code} {words.decode(errors='replace')}")  # it takes nothing from us
+        return self._connection
+
+    def _start_over(self) -> None:
+        """After a refusal the next letter needs a clean start."""
+        try:
+            if self._connection is not None:
+                self._connection.rset()
+        except (smtplib.SMTPException, OSError):
+            self.close()
 
 
-def _connected(server: SmtpServer) -> smtplib.SMTP:
+def connected(server: SmtpServer) -> smtplib.SMTP:
     if server.encryption == "tls":
         connection: smtplib.SMTP = smtplib.SMTP_SSL(
             server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context()
@@ -80,4 +132,23 @@ def _connected(server: SmtpServer) -> smtplib.SMTP:
         connection.starttls(context=ssl.create_default_context())
     if server.username is not None and server.password is not None:
         connection.login(server.username, server.password)
+    else:
+        connection.ehlo_or_helo_if_needed()
     return connection
+
+
+def _check(answer: tuple[int, bytes]) -> None:
+    """Raises what an answer other than yes means: 4xx passes, 5xx does not (RFC 5321 4.2.1)."""
+    code, words = answer
+    if code in (250, 251):
+        return
+    refusal: type[SendError] = Away if code == CLOSING else Refused if 500 <= code < 600 else Later
+    raise refusal(f"{code} {words.decode(errors='replace')}")
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without what else a server may tell."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error
+        return f"{error.smtp_code} {said if isinstance(said, str) else said.decode(errors='replace')}"
+    return type(error).__name__

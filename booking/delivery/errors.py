@@ -1,9 +1,21 @@
-"""Why a message could not be handed over."""
+"""Why a message could not be handed over, by what is to be done about it."""
 
 
 class SendError(Exception):
-    """The provider refused, or did not answer. `is_permanent`: trying again will not help."""
+    """The message was not handed over; the text says why, as the provider put it."""
 
-    def __init__(self, reason: str, *, is_permanent: bool) -> None:
-        super().__init__(reason)
-        self.is_permanent = is_permanent
+
+class Refused(SendError):
+    """This message will never go this way: the address is wrong, or its owner wants none."""
+
+
+class Later(SendError):
+    """This message cannot go now; others may."""
+
+
+class Away(SendError):
+    """The provider cannot be reached, or takes nothing from us now. The message was not handed over."""
+
+
+class BrokeOff(SendError):
+    """The provider fell silent over this message: it may have it or not."""

@@ -3,87 +3,144 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 
 from sqlalchemy.exc import OperationalError
 
+from booking import links
 from booking.appointments.limits import open_appointments
 from booking.appointments.models import Appointment
+from booking.appointments.notices import USEFUL, is_exempt, quiet_hours, reminder_rules
 from booking.config import Settings
 from booking.db import begin_write, db
-from booking.delivery.doors import SendError, send
+from booking.delivery.doors import Door, Parcel, door
 from booking.delivery.email import Envelope, letter
-from booking.delivery.wording import wording
+from booking.delivery.errors import Away, BrokeOff, Later, SendError
+from booking.delivery.fallback import give_up, recipient
+from booking.delivery.receipts import decide_undecided, receipts_path
+from booking.delivery.segments import segments
+from booking.delivery.wording import language_of, wording
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
-from booking.outbox.queue import claim, defer, due_ids, end
+from booking.outbox.providers import came_back, provider, turn, went_away
+from booking.outbox.queue import claim, defer, due_ids, end, put_off, record_sent, release
 
-BATCH = 50
+BATCH = 500
+EMAIL, SMS = MessageChannel.EMAIL, MessageChannel.SMS
+
+Clock = Callable[[], datetime]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """A message ready to go: all that is needed once the transaction is closed."""
+def send_due(
+    settings: Settings, clock: Clock, channel: MessageChannel, wait: Callable[[float], None] = time.sleep
+) -> int:
+    """Sends what is due by this channel, up to a batch, over one connection; how many it tried. Commits each.
 
-    channel: MessageChannel
-    recipient: str
-    content: bytes
-    file_name: str
-
-
-def send_due(settings: Settings, clock: Callable[[], datetime]) -> int:
-    """Sends a batch of what is due; returns how many it tried. Commits after each step."""
-    ids = due_ids(clock(), BATCH)
+    A provider that is away is asked again after a pause, with the message that waits longest. `wait` is called with
+    seconds where a limit is set on how fast the provider may be given messages.
+    """
+    known = provider(channel)
+    was_away = known is not None and known.away_since is not None
+    is_resting = known is not None and known.retry_at is not None and clock() < known.retry_at
+    ids = [] if is_resting else due_ids(channel, clock(), BATCH)
     db.session.rollback()
-    return sum(send_one(settings, id, clock) for id in ids)
+    count, per_second = 0, limit(settings, channel)
+    with door(settings, channel) as out:
+        try:
+            for id in ids:
+                if per_second:
+                    _wait_for_turn(channel, per_second, clock, wait)
+                if _send_one(settings, out, id, clock):
+                    count += 1
+                    if was_away:
+                        was_away = _note_return(channel)
+        except (Away, BrokeOff) as error:
+            _note_absence(channel, str(error), clock())
+            return 0
+    return count
 
 
-def send_one(settings: Settings, id: int, clock: Callable[[], datetime]) -> bool:
-    """Sends one message if nobody else has claimed it; whether it was ours. Commits."""
-    begin_write()
-    if not claim(id, clock()):
-        db.session.rollback()
-        return False
-    db.session.commit()
+def settle(settings: Settings, clock: Clock) -> None:
+    """Finds out what became of text messages of which nobody knows whether they were sent. Commits each."""
     try:
-        parcel = _parcel(settings, id, clock())
-        if parcel is not None:
-            provider_id = send(settings, parcel.channel, parcel.recipient, parcel.content, parcel.file_name)
-            _record_sent(id, provider_id, clock())
+        decide_undecided(settings, clock)
+    except Away as error:
+        _note_absence(SMS, str(error), clock())
+
+
+def limit(settings: Settings, channel: MessageChannel) -> float:
+    """How many messages a second the provider may be given; 0 where there is no limit."""
+    account = settings.smtp if channel == EMAIL else settings.twilio
+    return account.per_second if account else 0
+
+
+def _send_one(settings: Settings, out: Door, id: int, clock: Clock) -> bool:
+    """Sends one message if nobody else has claimed it; whether it was ours. Raises Away, BrokeOff. Commits."""
+    parcel, is_ours = _claimed(settings, id, clock())
+    if parcel is None:
+        return is_ours
+    try:
+        provider_id = out.send(parcel)
     except SendError as error:
-        _record_refusal(id, error, clock())
-    except OperationalError:
-        raise  # the database is away: nothing can be recorded, and the claim runs out by itself
-    except Exception as error:  # one letter that cannot be written must not keep the others
-        _log.error("message %s: %s", id, type(error).__name__)
-        db.session.rollback()
-        _record_refusal(id, SendError(f"not written: {type(error).__name__}", is_permanent=True), clock())
+        _record_failure(parcel, error, clock())
+        if isinstance(error, Away | BrokeOff):
+            raise
+        return True
+    begin_write()
+    record_sent(id, provider_id, clock())
+    db.session.commit()
     return True
 
 
-def _parcel(settings: Settings, id: int, now: datetime) -> Parcel | None:
-    """What to send, read again from the booking; None, with the reason recorded, if it should not go. Commits."""
+def _claimed(settings: Settings, id: int, now: datetime) -> tuple[Parcel | None, bool]:
+    """Claims the message and builds what to send; whether it was free. Commits: no transaction is open over the call.
+
+    One that should not go ends here, with the reason, and so does one that cannot be written: it must not keep others.
+    """
     begin_write()
-    message = db.session.get_one(Message, id)
+    if not claim(id, now):
+        db.session.rollback()
+        return None, False
+    try:
+        parcel = _parcel(settings, db.session.get_one(Message, id), now)
+    except OperationalError:
+        raise  # the database is away: nothing can be recorded
+    except Exception as error:
+        _log.error("message %s: %s", id, type(error).__name__)
+        db.session.rollback()
+        begin_write()
+        give_up(db.session.get_one(Message, id), f"not written: {type(error).__name__}", now)
+        parcel = None
+    db.session.commit()
+    return parcel, True
+
+
+def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | None:
+    """What to send, read again from the booking; None, with the reason recorded, if it should not go now."""
     appointment = db.session.get_one(Appointment, message.subject_id)
+    to = recipient(appointment, message.channel)
     reason = _why_not(message, appointment)
-    recipient = _recipient(message, appointment)
+    calm_at = _calm_at(message, appointment, now)
     if now >= message.expires_at:
         end(message, MessageState.EXPIRED, now, "too late")
-    elif reason or recipient is None:
+    elif reason or to is None:
         end(message, MessageState.DROPPED, now, reason or "no contact")
+    elif calm_at is not None:
+        put_off(message, "quiet hours", calm_at)
     else:
-        message.content = message.content or _content(settings, message, appointment, recipient, now)
+        message.content = message.content or _content(settings, message, appointment, now)
+        if message.channel == SMS:
+            message.segments = segments(message.content.decode())
         slug = appointment.counter.desk.office.municipality.slug
-        ending = "eml" if message.channel == MessageChannel.EMAIL else "txt"
-        parcel = Parcel(message.channel, recipient, message.content, f"{slug}/{message.id}.{ending}")
-        db.session.commit()
-        return parcel
-    db.session.commit()
+        file_name = f"{slug}/{message.id}.{'eml' if message.channel == EMAIL else 'txt'}"
+        receipts_to = None
+        if settings.is_https:  # nothing else can be reached by who sends receipts
+            receipts_to = links.town_address(settings.url, settings.hosts, slug) + receipts_path(message.id)
+        return Parcel(message.id, message.channel, to, message.content, file_name, receipts_to)
     return None
 
 
@@ -96,36 +153,65 @@ def _why_not(message: Message, appointment: Appointment) -> str | None:
     return None
 
 
-def _recipient(message: Message, appointment: Appointment) -> str | None:
-    booking = appointment.booking
-    return booking.email if message.channel == MessageChannel.EMAIL else booking.phone
+def _calm_at(message: Message, appointment: Appointment, now: datetime) -> datetime | None:
+    """When a reminder that comes late, in the quiet hours, can go instead and still be of use."""
+    if message.kind != Kind.REMINDER:
+        return None
+    municipality = appointment.counter.desk.office.municipality
+    rules = reminder_rules(municipality, [item.service for item in appointment.items])
+    if any(rule["occasion"] == message.occasion and is_exempt(rule, message.channel) for rule in rules):
+        return None
+    quiet = quiet_hours(municipality, now)
+    return quiet[1] if quiet and quiet[1] <= appointment.starts_at - USEFUL else None
 
 
-def _content(settings: Settings, message: Message, appointment: Appointment, recipient: str, now: datetime) -> bytes:
+def _content(settings: Settings, message: Message, appointment: Appointment, now: datetime) -> bytes:
     is_list = message.kind == Kind.LIST
     listed = open_appointments(appointment.booking, message.channel, now) if is_list else ()
-    words = wording(message.kind, appointment, settings, listed)
-    if message.channel == MessageChannel.SMS:
+    words = wording(message.kind, [appointment], settings, listed)
+    if message.channel == SMS:
         return words.short.encode()
     desk = appointment.counter.desk
-    name = desk.office.municipality.name(appointment.booking.language)
+    name = desk.office.municipality.name(language_of(appointment))
     sender = Address(name, addr_spec=settings.sender)
-    return letter(words, Envelope(sender, recipient, desk.email, f"balie-{message.id}"), now)
+    to = recipient(appointment, EMAIL) or ""
+    return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now)
 
 
-def _record_sent(id: int, provider_id: str | None, now: datetime) -> None:
+def _record_failure(parcel: Parcel, error: SendError, now: datetime) -> None:
+    """What is to be done with a message that was not handed over, or perhaps not."""
     begin_write()
-    message = db.session.get_one(Message, id)
-    message.provider_id = provider_id
-    end(message, MessageState.SENT, now)
-    db.session.commit()
-
-
-def _record_refusal(id: int, error: SendError, now: datetime) -> None:
-    begin_write()
-    message = db.session.get_one(Message, id)
-    if error.is_permanent:
-        end(message, MessageState.FAILED, now, str(error))
-    else:
+    message = db.session.get_one(Message, parcel.id)
+    if isinstance(error, Away):
+        release(message.id, str(error))
+    elif message.state != MessageState.SENDING:
+        pass  # a receipt came faster, or another worker: our claim had run out
+    elif isinstance(error, BrokeOff) and message.channel == SMS:
+        message.reason = f"undecided: {error}"[:200]  # it stays claimed until it can be looked up
+    elif isinstance(error, BrokeOff | Later):
         defer(message, str(error), now)
+    else:
+        give_up(message, str(error), now)
     db.session.commit()
+
+
+def _wait_for_turn(channel: MessageChannel, per_second: float, clock: Clock, wait: Callable[[float], None]) -> None:
+    begin_write()
+    at = turn(channel, per_second, clock())
+    db.session.commit()
+    seconds = (at - clock()).total_seconds()
+    if seconds > 0:
+        wait(seconds)
+
+
+def _note_absence(channel: MessageChannel, reason: str, now: datetime) -> None:
+    begin_write()
+    went_away(channel, reason, now)
+    db.session.commit()
+
+
+def _note_return(channel: MessageChannel) -> bool:
+    begin_write()
+    came_back(channel)
+    db.session.commit()
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import render_template
@@ -12,18 +12,13 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from booking import links, spoken
-from booking.appointments.booking import demand_of
 from booking.appointments.models import Appointment
 from booking.appointments.references import grouped
 from booking.config import Settings
+from booking.delivery.segments import folded, segments
 from booking.outbox.models import Kind
 from booking.privacy.forget import forgotten_on
-
-GSM_7 = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
-    "¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_PLAINER = str.maketrans("ëïêçâôîûÈÊËÎÏÔÛÙÂÀ’‘“”–—\u00a0\u202f", "eiecaoiuEEEIIOUUAA''\"\"--  ")
+from booking.townhall.models import Municipality
 
 
 @dataclass(frozen=True)
@@ -36,51 +31,55 @@ class Wording:
     short: str
 
 
-def wording(kind: Kind, appointment: Appointment, settings: Settings, listed: Sequence[Appointment] = ()) -> Wording:
-    """The words for one appointment as it stands now; for a list those that are `listed`."""
-    language = appointment.booking.language
+def wording(
+    kind: Kind, appointments: Sequence[Appointment], settings: Settings, listed: Sequence[Appointment] = ()
+) -> Wording:
+    """The words for the appointments of one booking as they stand now, earliest first; for a list those `listed`."""
+    first = appointments[0]
+    town, language = _town(first), language_of(first)
     with force_locale(spoken.locale_of(language)):
-        subject, opening = _news(kind, appointment)
+        subject, opening = _news(kind, first, language)
         context = {
             "language": language,
-            "town": appointment.counter.desk.office.municipality,
+            "town": town,
             "subject": subject,
             "opening": opening,
-            "facts": [] if listed else _facts(appointment),
-            "bring": _bring(appointment) if appointment.is_booked and not listed else [],
-            "listed": [(_when(one), own_address(one, settings)) for one in listed],
-            "link": own_address(appointment, settings),
-            "is_booked": appointment.is_booked,
-            "erased_on": spoken.day(_erased_on(appointment), language),
-            "desk": appointment.counter.desk.name(language),
+            "visits": [] if listed else [_facts(one, language) for one in appointments],
+            "proofs": [] if listed else _proofs(first, settings),
+            "bring": _bring(appointments, language) if not listed else [],
+            "listed": [(_when(one, language), own_address(one, settings)) for one in listed],
+            "link": own_address(first, settings),
+            "is_booked": first.is_booked,
+            "erased_on": spoken.day(forgotten_on(first.booking, town), language),
+            "phone": spoken.phone(town.phone) if town.phone else "",
+            "desk": first.counter.desk.name(language),
         }
         text = render_template("messages/letter.txt", **context)
         html = render_template("messages/letter.html", **context)
-        return Wording(subject, text, html, _short(kind, context, appointment))
+        return Wording(subject, text, html, _short(kind, context, first))
 
 
-def _bring(appointment: Appointment) -> list[str]:
-    return demand_of(appointment).service.text(appointment.booking.language).bring
+def language_of(appointment: Appointment) -> str:
+    """The language to write in: the citizen's, unless the municipality writes in its own to all."""
+    town = _town(appointment)
+    return town.language if town.speaks == "authoritative" else appointment.booking.language
 
 
 def own_address(appointment: Appointment, settings: Settings) -> str:
     """The secret address of the booking's own page, from outside."""
     booking = appointment.booking
-    town = links.town_address(settings.url, settings.hosts, appointment.counter.desk.office.municipality.slug)
-    return town + links.own_path(
-        booking.language, links.token(settings.keys, "booking", booking.id, booking.generation)
-    )
+    town = links.town_address(settings.url, settings.hosts, _town(appointment).slug)
+    token = links.token(settings.keys, "booking", booking.id, booking.generation)
+    return town + links.own_path(language_of(appointment), token)
 
 
-def folded(text: str) -> str:
-    """The text in the letters that a text message can hold at 160 a part, where it stays readable (GSM 03.38)."""
-    plainer = text.translate(_PLAINER).replace("œ", "oe")
-    return plainer if set(plainer) <= GSM_7 else text
+def _town(appointment: Appointment) -> Municipality:
+    return appointment.counter.desk.office.municipality
 
 
-def _news(kind: Kind, appointment: Appointment) -> tuple[str, str]:
+def _news(kind: Kind, appointment: Appointment, language: str) -> tuple[str, str]:
     """Subject and first sentence. Neither names the service: the subject is seen by whoever looks at the screen."""
-    when = _when(appointment)
+    when = _when(appointment, language)
     news = {
         Kind.CONFIRMATION: (
             _("Your appointment on %(when)s", when=when),
@@ -109,49 +108,63 @@ def _news(kind: Kind, appointment: Appointment) -> tuple[str, str]:
     return news[kind]
 
 
-def _facts(appointment: Appointment) -> list[tuple[str, str]]:
-    language, office = appointment.booking.language, appointment.counter.desk.office
-    demand = demand_of(appointment)
+def _facts(appointment: Appointment, language: str) -> list[tuple[str, str]]:
+    """When and where one appointment is, and what it is for."""
+    office = appointment.counter.desk.office
+    people = max(item.people for item in appointment.items)
     facts = [
-        (_("When"), _when(appointment)),
-        (_("Where"), f"{office.name(language)}, {office.address}"),
-        (_("What for"), demand.service.text(language).name),
+        (_("When"), _when(appointment, language)),
+        (_("Where"), ", ".join(part for part in (office.name(language), office.address) if part)),
+        (_("What for"), " + ".join(item.service.text(language).name for item in appointment.items)),
+        (_("People"), str(people) if people > 1 else ""),
     ]
-    if demand.people > 1:
-        facts.append((_("People"), str(demand.people)))
-    if appointment.booking.reference:
-        facts.append((_("Reference"), grouped(appointment.booking.reference)))
-    return facts
+    return [(term, fact) for term, fact in facts if fact]
 
 
-def _when(appointment: Appointment) -> str:
-    return spoken.moment(appointment.starts_at, _zone(appointment), appointment.booking.language)
+def _proofs(appointment: Appointment, settings: Settings) -> list[tuple[str, str]]:
+    """What opens the booking on the page that asks for it, and on the phone."""
+    booking = appointment.booking
+    if not booking.reference or not appointment.is_booked:
+        return []
+    code = links.code(settings.keys[0], booking.id, booking.generation)
+    return [(_("Reference"), grouped(booking.reference)), (_("Code"), code)]
 
 
-def _zone(appointment: Appointment) -> str:
-    return appointment.counter.desk.office.municipality.zone
+def _bring(appointments: Sequence[Appointment], language: str) -> list[str]:
+    """What to bring to those that take place, each thing once."""
+    items = [item for one in appointments if one.is_booked for item in one.items]
+    return list(dict.fromkeys(thing for item in items for thing in item.service.text(language).bring))
 
 
-def _erased_on(appointment: Appointment) -> date:
-    return forgotten_on(appointment.booking, appointment.counter.desk.office.municipality)
+def _when(appointment: Appointment, language: str) -> str:
+    return spoken.moment(appointment.starts_at, _town(appointment).zone, language)
 
 
-def _short(kind: Kind, context: dict[str, object], appointment: Appointment) -> str:
-    """Who, when, where and how to change it; no name, no service."""
-    language, office = appointment.booking.language, appointment.counter.desk.office
-    local = appointment.starts_at.astimezone(ZoneInfo(_zone(appointment)))
+def _short(kind: Kind, context: dict[str, Any], appointment: Appointment) -> str:
+    """Who, when, where and how to change it; no name, no service. Without the where if it then fits one part."""
+    language, office = context["language"], appointment.counter.desk.office
+    zone = _town(appointment).zone
     values = {
-        "town": office.municipality.name(language),
-        "day": spoken.short_day(local.date(), language),
-        "time": spoken.clock_time(appointment.starts_at, _zone(appointment), language),
-        "office": office.name(language),
+        "town": context["town"].name(language),
+        "day": spoken.short_day(appointment.starts_at.astimezone(ZoneInfo(zone)).date(), language),
+        "time": spoken.clock_time(appointment.starts_at, zone, language),
         "link": context["link"],
     }
+    full, plain = (folded(_short_text(kind, values, place)) for place in (f", {office.name(language)}", ""))
+    return plain if segments(plain) < segments(full) else full
+
+
+def _short_text(kind: Kind, values: dict[str, str], place: str) -> str:
     texts = {
-        Kind.CONFIRMATION: _("%(town)s: appointment %(day)s %(time)s, %(office)s. Change: %(link)s", **values),
-        Kind.REMINDER: _("%(town)s: reminder, appointment %(day)s %(time)s, %(office)s. Cancel: %(link)s", **values),
-        Kind.MOVE: _("%(town)s: appointment now %(day)s %(time)s, %(office)s. Change: %(link)s", **values),
+        Kind.CONFIRMATION: _(
+            "%(town)s: appointment %(day)s %(time)s%(place)s. Change: %(link)s", place=place, **values
+        ),
+        Kind.REMINDER: _(
+            "%(town)s: reminder, appointment %(day)s %(time)s%(place)s. Cancel: %(link)s", place=place, **values
+        ),
+        Kind.MOVE: _("%(town)s: appointment now %(day)s %(time)s%(place)s. Change: %(link)s", place=place, **values),
         Kind.CANCELLATION: _("%(town)s: appointment %(day)s %(time)s is cancelled. Book anew: %(link)s", **values),
         Kind.LIST: _("%(town)s: no more can be booked with this number. To come: %(day)s %(time)s, %(link)s", **values),
     }
-    return folded(texts[kind])
+    text: str = texts[kind]
+    return text

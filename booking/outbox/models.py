@@ -1,4 +1,4 @@
-"""The outbox: one row for each message that is due, and the worker's heartbeat."""
+"""The outbox: one row for each message that is due, the providers that take them, and the worker's heartbeat."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ class MessageChannel(StrEnum):
     EMAIL = "email"
     SMS = "sms"
 
+    @property
+    def other(self) -> MessageChannel:
+        return MessageChannel.SMS if self == MessageChannel.EMAIL else MessageChannel.EMAIL
+
 
 class MessageState(StrEnum):
-    """queued → sending → sent, or failed (for good), dropped (no longer true) or expired (too late)."""
+    """queued → sending → sent → delivered, or failed (for good), dropped (no longer true) or expired (too late)."""
 
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
+    DELIVERED = "delivered"
     FAILED = "failed"
     DROPPED = "dropped"
     EXPIRED = "expired"
@@ -42,15 +47,18 @@ class Message(Base):
     """One message about an appointment as it stood at `sequence`; queued in the transaction that caused it.
 
     It names nobody: who gets it and what it says is read when it is sent. `content` keeps the bytes for a
-    retry and is purged soon after sending, because it holds live links.
+    retry and is purged soon after sending, because it holds live links. A member of staff is the subject of a message
+    that they asked for to try it out.
     """
 
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint(*ONCE, name="uq_message_once"),
-        CheckConstraint("subject_kind IN ('appointment')", name="subject_kind"),
+        CheckConstraint("subject_kind IN ('appointment', 'staff')", name="subject_kind"),
         CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name="claimed_while_sending"),
+        CheckConstraint("called_at IS NULL OR to_call_at IS NOT NULL", name="called_when_to_call"),
         Index("ix_message_state_due_at", "state", "due_at"),
+        Index("ix_message_subject", "subject_kind", "subject_id"),
     )
 
     id: Mapped[int] = key()
@@ -71,6 +79,23 @@ class Message(Base):
     reason: Mapped[str | None] = mapped_column(String(200))
     provider_id: Mapped[str | None] = mapped_column(String(80))
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    change: Mapped[str | None] = mapped_column(String(40), index=True)  # of an administrator: its messages wait
+    segments: Mapped[int | None]  # parts that a text message is paid for
+    to_call_at: Mapped[datetime | None]  # since when the citizen must be called, because nothing reached them
+    called_at: Mapped[datetime | None]
+
+
+class Provider(Base):
+    """The mail server, or the text message service: when it was found away, and when it is asked again."""
+
+    __tablename__ = "provider"
+
+    channel: Mapped[MessageChannel] = mapped_column(choice(MessageChannel, "channel"), primary_key=True)
+    away_since: Mapped[datetime | None]
+    retry_at: Mapped[datetime | None]  # left alone until then
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    reason: Mapped[str | None] = mapped_column(String(200))
+    free_at: Mapped[datetime | None]  # when it may be given the next message, where a limit is set
 
 
 class Heartbeat(Base):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from booking.db import db, insert_unless_there, run, table
 from booking.outbox.models import Heartbeat, Kind, Message, MessageChannel, MessageState
@@ -38,9 +38,15 @@ def queue(municipality_id: int, appointment: tuple[int, int], notices: Iterable[
 _INSERT = insert(table(Message))
 
 
-def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> None:
-    """The same for news that may come up again: it is queued the first time only."""
-    insert_unless_there(Message, [row(municipality_id, appointment, notice, now)])
+def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> bool:
+    """The same for news that may come up again: it is queued the first time only. Whether this was the first."""
+    return insert_unless_there(Message, [row(municipality_id, appointment, notice, now)]) > 0
+
+
+def queue_test(municipality_id: int, staff_id: int, notice: Notice, now: datetime) -> None:
+    """Queues a message that a member of staff sends to themselves, to see it as a citizen would."""
+    made = row(municipality_id, (staff_id, 0), notice, now)
+    insert_unless_there(Message, [{**made, "subject_kind": "staff"}])
 
 
 def row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
@@ -72,13 +78,13 @@ def drop_queued(appointment_id: int, reason: str, now: datetime) -> None:
     )
 
 
-def due_ids(now: datetime, limit: int) -> list[int]:
-    """The messages that wait to be sent, longest due first; e-mail whose worker died is among them.
+def due_ids(channel: MessageChannel, now: datetime, limit: int) -> list[int]:
+    """The messages that wait to be sent this way, longest due first; e-mail whose worker died is among them.
 
     A text message whose worker died is not: nobody knows whether it was sent, and it must not be sent twice.
     """
-    query = select(Message.id).where(_is_free(now)).order_by(Message.due_at, Message.id).limit(limit)
-    return list(db.session.scalars(query))
+    query = select(Message.id).where(Message.channel == channel, _is_free(now))
+    return list(db.session.scalars(query.order_by(Message.due_at, Message.id).limit(limit)))
 
 
 def claim(message_id: int, now: datetime) -> bool:
@@ -95,12 +101,33 @@ def claim(message_id: int, now: datetime) -> bool:
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
     waits = and_(Message.state == MessageState.QUEUED, Message.due_at <= now)
-    stuck = and_(
-        Message.state == MessageState.SENDING,
-        Message.channel == MessageChannel.EMAIL,
-        Message.claimed_at <= now - STUCK_AFTER,
-    )
+    stuck = and_(Message.channel == MessageChannel.EMAIL, _is_stuck(now))
     return or_(waits, stuck)
+
+
+def _is_stuck(now: datetime) -> ColumnElement[bool]:
+    return and_(Message.state == MessageState.SENDING, Message.claimed_at <= now - STUCK_AFTER)
+
+
+def undecided_ids(now: datetime, limit: int) -> list[int]:
+    """Text messages that may have been sent or not: their worker died, or the answer never came."""
+    query = select(Message.id).where(Message.channel == MessageChannel.SMS, _is_stuck(now))
+    return list(db.session.scalars(query.order_by(Message.claimed_at, Message.id).limit(limit)))
+
+
+def claim_undecided(message_id: int, now: datetime) -> bool:
+    """Takes an undecided message to look it up; it is looked up again after a pause if that fails."""
+    taken = db.session.execute(
+        update(Message).where(Message.id == message_id, _is_stuck(now)).values(claimed_at=now).returning(Message.id),
+        execution_options={"synchronize_session": False},
+    )
+    return taken.scalar_one_or_none() is not None
+
+
+def record_sent(message_id: int, provider_id: str | None, now: datetime) -> None:
+    """Writes down that it was handed over; a receipt that came faster stands."""
+    mine = update(Message).where(Message.id == message_id, Message.state == MessageState.SENDING)
+    run(mine.values(state=MessageState.SENT, reason=None, claimed_at=None, ended_at=now, provider_id=provider_id))
 
 
 def end(message: Message, state: MessageState, now: datetime, reason: str | None = None) -> None:
@@ -114,21 +141,26 @@ def end(message: Message, state: MessageState, now: datetime, reason: str | None
 def defer(message: Message, reason: str, now: datetime) -> None:
     """Puts the message back for a later try, after a pause that grows."""
     pause = PAUSES[min(message.attempts, len(PAUSES)) - 1]
+    put_off(message, reason, now + timedelta(minutes=pause))
+
+
+def put_off(message: Message, reason: str, until: datetime) -> None:
+    """Puts the message back until then."""
     message.state = MessageState.QUEUED
     message.reason = reason[:200]
     message.claimed_at = None
-    message.due_at = now + timedelta(minutes=pause)
+    message.due_at = until
+
+
+def release(message_id: int, reason: str) -> None:
+    """Puts a message back as it was: it was never handed over, and keeps its place. It was tried, though."""
+    mine = update(Message).where(Message.id == message_id, Message.state == MessageState.SENDING)
+    fewer = case((Message.attempts > 1, Message.attempts - 1), else_=Message.attempts)
+    run(mine.values(state=MessageState.QUEUED, claimed_at=None, attempts=fewer, reason=reason[:200]))
 
 
 def tidy(now: datetime) -> None:
-    """Ends text messages whose worker died as failed, and purges the kept bytes of what was sent a day ago."""
-    undecided = (Message.state == MessageState.SENDING, Message.channel == MessageChannel.SMS)
-    db.session.execute(
-        update(Message)
-        .where(*undecided, Message.claimed_at <= now - STUCK_AFTER)
-        .values(state=MessageState.FAILED, claimed_at=None, ended_at=now, reason="undecided: the worker stopped"),
-        execution_options={"synchronize_session": False},
-    )
+    """Purges the kept bytes of what ended a day ago."""
     db.session.execute(
         update(Message)
         .where(Message.content.is_not(None), Message.ended_at <= now - KEEP_CONTENT)

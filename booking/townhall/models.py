@@ -32,6 +32,10 @@ class Municipality(Base):
         CheckConstraint("held_percent BETWEEN 1 AND 100", name="held_percent"),
         CheckConstraint("open_per_contact >= 1", name="open_per_contact"),
         CheckConstraint("made_per_contact >= 1", name="made_per_contact"),
+        CheckConstraint("wait_minutes BETWEEN 0 AND 240", name="wait_minutes"),
+        CheckConstraint(f"quiet_from BETWEEN 0 AND {MINUTES_A_DAY}", name="quiet_from"),
+        CheckConstraint(f"quiet_until BETWEEN 0 AND {MINUTES_A_DAY}", name="quiet_until"),
+        CheckConstraint("speaks IN ('citizen', 'authoritative')", name="speaks"),
     )
 
     id: Mapped[int] = key()
@@ -54,6 +58,10 @@ class Municipality(Base):
     held_percent: Mapped[int] = mapped_column(default=50)  # of an office's local day, of all citizens together
     open_per_contact: Mapped[int] = mapped_column(default=5)  # appointments still to come
     made_per_contact: Mapped[int] = mapped_column(default=10)  # bookings made within a day, cancelled ones too
+    wait_minutes: Mapped[int] = mapped_column(default=10)  # messages of an administrator's change wait so long
+    quiet_from: Mapped[int] = mapped_column(default=20 * 60 + 30)  # from here, in minutes after midnight, to here no
+    quiet_until: Mapped[int] = mapped_column(default=8 * 60)  # reminder goes out; the same twice: there are none
+    speaks: Mapped[str] = mapped_column(String(20), default="citizen")  # whose language messages are in
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
 
@@ -173,6 +181,7 @@ class Service(Base):
     fee: Mapped[Decimal | None] = mapped_column(Numeric(8, 2))  # euros; None where the council sets it
     min_notice_hours: Mapped[int]
     max_days_ahead: Mapped[int]
+    reminders: Mapped[list[dict[str, Any]] | None]  # of its own; None: those of the municipality
 
     texts: Mapped[list[ServiceText]] = relationship(
         back_populates="service", cascade="all, delete-orphan", lazy="selectin"

@@ -99,7 +99,7 @@ def read_the_reminder(house: House) -> None:
     """The clock is moved to the evening before: the worker writes the reminder, and staff can read it."""
     start = appointment(house)[1].astimezone(BRUSSELS)
     house.clock.now = datetime.combine(start.date() - timedelta(days=1), datetime.min.time(), BRUSSELS).replace(hour=18)
-    run_step(house.app, "messages")
+    run_step(house.app, "e-mail")
     folder = house.app.extensions["balie"]["settings"].instance / "outbox" / "lindebeek"
     letters = [file.read_text() for file in folder.glob("*.eml") if "maria.testmans" in file.read_text()]
     assert [letter for letter in letters if "Subject: Herinnering" in letter]
