@@ -110,7 +110,8 @@ def begin_write() -> None:
     """
     if db.session().in_transaction():
         raise RuntimeError("begin_write() must come before the first read of its transaction.")
-    db.session.connection(execution_options={WRITES: True})
+    options = {WRITES: True} if db.engine.dialect.name == "sqlite" else None
+    db.session.connection(execution_options=options)
 
 
 def table(model: type[Base]) -> Table:

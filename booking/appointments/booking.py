@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from sqlalchemy import update
+from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Contact, back_at, take_contacts
 from booking.appointments.models import (
@@ -68,6 +69,7 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     booking = _booking(ids, held, citizen, channel, now)
     appointment = _appointment(booking, held, demand, now)
     appointment.id, appointment.counter_id = ids.appointment, line.counter_id
+    set_committed_value(appointment, "booking", booking)
     item = AppointmentService(appointment_id=ids.appointment, service_id=demand.service.id, position=0)
     item.people = demand.people
     told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, [demand.service])
@@ -231,7 +233,6 @@ def _pseudonyms(citizen: Citizen) -> dict[str, str]:
 def _appointment(booking: Booking, held: Hold, demand: Demand, now: datetime) -> Appointment:
     return Appointment(
         booking_id=booking.id,
-        booking=booking,
         uid=f"{uuid4()}@balie",
         sequence=0,
         state=AppointmentState.BOOKED,
