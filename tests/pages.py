@@ -18,7 +18,7 @@ class Form:
 
     action: str
     method: str
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # a list where several boxes of one name are ticked
     buttons: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -29,6 +29,7 @@ class _Reader(HTMLParser):
         self.links: list[str] = []
         self.words: list[str] = []
         self._current: Form | None = None
+        self._name, self._is_area, self._has_option = "", False, False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -38,17 +39,39 @@ class _Reader(HTMLParser):
             self._current = Form(given.get("action", ""), given.get("method", "get"))
             self.forms.append(self._current)
         elif self._current and tag == "input" and given.get("name"):
-            if given.get("type") != "radio" or "checked" in given:
-                self._current.values[given["name"]] = given.get("value", "")
+            self._input(self._current.values, given)
+        elif self._current and tag in ("select", "textarea"):
+            self._name = given["name"]
+            self._is_area, self._has_option = tag == "textarea", False
+            self._current.values[self._name] = ""
+        elif self._current and tag == "option" and ("selected" in given or not self._has_option):
+            self._current.values[self._name] = given.get("value", "")
+            self._has_option = True  # without a selected one, a browser sends the first
         elif self._current and tag == "button" and given.get("name"):
             self._current.buttons.append((given["name"], given.get("value", "")))
+
+    @staticmethod
+    def _input(values: dict[str, Any], given: dict[str, str]) -> None:
+        name, value = given["name"], given.get("value", "")
+        if given.get("type") not in ("radio", "checkbox"):
+            values[name] = value
+        elif "checked" in given:
+            values[name] = value if name not in values else [*_listed(values[name]), value]
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._current = None
+        elif tag == "textarea":
+            self._is_area = False
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self._is_area and self._current:
+            self._current.values[self._name] = data.removeprefix("\n")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ SAMPLES = {
     "day": "2026-11-23",
     "step": "arrive",
     "name": "1.eml",
+    "kind": "office",
+    "office_id": "1",
 }
 PUBLIC = {"front", "citizen", "api", "feeds", "door"}
 
@@ -73,7 +75,7 @@ def test_every_route_has_a_guard_and_only_these_are_public(app: Flask) -> None:
 def test_nobody_gets_into_the_staff_pages_without_signing_in(app: Flask, day: int) -> None:
     visitor = Visitor(app)
     for rule in rules(app):
-        if not rule.endpoint.startswith("staff."):
+        if not rule.endpoint.startswith(("staff.", "admin.")):
             continue
         if "GET" in (rule.methods or ()):
             page = visitor.get(address(rule))

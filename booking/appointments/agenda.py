@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
-from booking.appointments.models import Appointment, AppointmentService, Booking
+from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking
 from booking.appointments.timelines import CounterLine, load_lines
 from booking.appointments.visits import VisitState, state_of
 from booking.db import db
@@ -166,3 +166,10 @@ def _gaps(line: CounterLine, first: int, end: int, shown: range, base: int) -> l
         blocks.append(Block(first - shown.start, last - first, moment_of(first), None, is_open))
         first = last
     return blocks
+
+
+def is_anything_to_come(municipality_id: int, now: datetime) -> bool:
+    """Whether anybody still has an appointment."""
+    query = select(Appointment.id).join(Appointment.booking).where(Booking.municipality_id == municipality_id)
+    query = query.where(Appointment.state == AppointmentState.BOOKED, Appointment.ends_at > now)
+    return db.session.scalar(query.limit(1)) is not None

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload
 
 from booking.db import db
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
+
+ACCESS = {
+    "step_free": _l("Entrance without steps"),
+    "lift": _l("Lift"),
+    "toilet": _l("Accessible toilet"),
+    "loop": _l("Hearing loop"),
+    "parking": _l("Parking for people with a disability"),
+    "seats": _l("Seats while you wait"),
+}  # what helps people get into an office, by the words of office.access
 
 
 def services(municipality: Municipality) -> Sequence[Service]:
@@ -43,6 +53,19 @@ def desks(municipality: Municipality) -> Sequence[Desk]:
 
 def desk_with(municipality: Municipality, id: int) -> Desk | None:
     query = select(Desk).join(Office).where(Office.municipality_id == municipality.id, Desk.id == id)
+    return db.session.scalar(query)
+
+
+def office_with(municipality: Municipality, id: int) -> Office | None:
+    return db.session.scalar(select(Office).where(Office.municipality_id == municipality.id, Office.id == id))
+
+
+def service_by_id(municipality: Municipality, id: int) -> Service | None:
+    return db.session.scalar(select(Service).where(Service.municipality_id == municipality.id, Service.id == id))
+
+
+def counter_with(municipality: Municipality, id: int) -> Counter | None:
+    query = select(Counter).join(Desk).join(Office).where(Office.municipality_id == municipality.id, Counter.id == id)
     return db.session.scalar(query)
 
 

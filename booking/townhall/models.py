@@ -80,6 +80,9 @@ class Office(Base):
     names: Mapped[dict[str, str]]
     address: Mapped[str] = mapped_column(String(200))
     directions: Mapped[dict[str, str]]
+    access: Mapped[list[str]] = mapped_column(default=list)  # what helps people get in: step_free, lift, …
+    phone: Mapped[str | None] = mapped_column(String(20))  # E.164; None where it is the municipality's
+    email: Mapped[str | None] = mapped_column(String(254))
     revision: Mapped[int] = mapped_column(default=1)
     activity: Mapped[int] = mapped_column(default=1)
     activity_at: Mapped[datetime]  # when `activity` last rose; never goes back

@@ -11,11 +11,12 @@ from whitenoise import WhiteNoise
 from booking.config import Settings
 from booking.links import masked
 from booking.web import language, pages, security
+from booking.web.admin import admin
 from booking.web.api import api
 from booking.web.citizen import citizen
 from booking.web.feeds import database_away, feeds
 from booking.web.front import front
-from booking.web.guards import everyone, register, signed_in_staff, stand_guard
+from booking.web.guards import everyone, managing_staff, register, signed_in_staff, stand_guard
 from booking.web.staff import door, staff
 from booking.web.towns import TownMiddleware, load_town
 
@@ -44,6 +45,7 @@ def install(app: Flask, settings: Settings) -> None:
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))
     register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
     register(app, staff, signed_in_staff(), "/staff")
+    register(app, admin, managing_staff(), "/staff/admin")
     app.register_error_handler(OperationalError, database_away)
     wsgi = TownMiddleware(app.wsgi_app, settings.hosts)
     if settings.proxies:

@@ -21,7 +21,7 @@ JOINERS = "\u200c\u200d"  # which words of some languages need
 BY_EMAIL, BY_SMS = {"email", "both"}, {"sms", "both"}
 
 
-def _stripped(text: str | None) -> str | None:
+def stripped(text: str | None) -> str | None:
     """What people see of a text: single spaces, no characters that are drawn as nothing or turn the line around."""
     if not text:
         return text
@@ -41,7 +41,7 @@ class DetailsForm(Form):
 
     name = StringField(
         _l("Your name"),
-        filters=[_stripped],
+        filters=[stripped],
         validators=[
             DataRequired(_l("Enter your name, so that we can call it out.")),
             Length(max=120, message=_l("Shorten your name to 120 characters.")),
@@ -58,8 +58,8 @@ class DetailsForm(Form):
         default="email",
         validators=[DataRequired(_l("Choose how we may reach you."))],
     )
-    email = StringField(_l("E-mail address"), filters=[_stripped])
-    phone = StringField(_l("Mobile phone number"), filters=[_stripped])
+    email = StringField(_l("E-mail address"), filters=[stripped])
+    phone = StringField(_l("Mobile phone number"), filters=[stripped])
 
     def validate_email(self, field: Field) -> None:
         if self.reach.data not in BY_EMAIL:
@@ -67,11 +67,7 @@ class DetailsForm(Form):
             return
         if not field.data:
             raise ValidationError(_l("Enter your e-mail address, or choose another way to reach you."))
-        try:
-            found = validate_email(field.data, check_deliverability=False, allow_smtputf8=False)
-        except EmailNotValidError as error:
-            raise ValidationError(_l("Enter an e-mail address like name@example.org.")) from error
-        field.data = found.ascii_email  # mail servers know a domain like bücher.example by its ASCII name
+        field.data = valid_email(field.data)
 
     def validate_phone(self, field: Field) -> None:
         if self.reach.data not in BY_SMS:
@@ -97,13 +93,22 @@ class FindForm(Form):
         _l("Reference"), validators=[DataRequired(_l("Enter the reference, seven letters and digits."))]
     )
     code = StringField(
-        _l("Code of four digits"), filters=[_stripped], validators=[DataRequired(_l("Enter the four digits."))]
+        _l("Code of four digits"), filters=[stripped], validators=[DataRequired(_l("Enter the four digits."))]
     )
 
 
 class SignInForm(Form):
     email = StringField(_l("E-mail address"), validators=[DataRequired(_l("Enter your e-mail address."))])
     password = PasswordField(_l("Password"), validators=[DataRequired(_l("Enter your password."))])
+
+
+def valid_email(typed: str) -> str:
+    """The address as mail servers know it: a domain like bücher.example by its ASCII name. Raises ValidationError."""
+    try:
+        found = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
+        raise ValidationError(_l("Enter an e-mail address like name@example.org.")) from error
+    return found.ascii_email or typed
 
 
 def e164(typed: str) -> str | None:

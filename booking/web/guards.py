@@ -31,6 +31,10 @@ def signed_in_staff() -> Guard:
     return Guard("staff of this municipality who are signed in", _check_staff)
 
 
+def managing_staff() -> Guard:
+    return Guard("managers of this municipality, of one desk at least, who are signed in", _check_managing)
+
+
 def register(app: Flask, blueprint: Blueprint, guard: Guard, url_prefix: str | None = None) -> None:
     """Registers the blueprint behind its guard."""
     app.extensions["balie"].setdefault("guards", {})[blueprint.name] = guard
@@ -63,6 +67,18 @@ def require(role: Role, desk_id: int | None) -> Staff:
     if not may(staff, role, desk_id):
         abort(404)
     return staff
+
+
+def manages(staff: Staff) -> bool:
+    """Whether the member of staff manages anything: a desk, or the whole municipality."""
+    return any(held.role.rank >= Role.MANAGER.rank for held in staff.roles)
+
+
+def _check_managing() -> ResponseReturnValue | None:
+    answer = _check_staff()
+    if answer is None and not manages(current_staff()):
+        abort(404)
+    return answer
 
 
 def _check_staff() -> ResponseReturnValue | None:

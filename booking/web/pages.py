@@ -28,6 +28,8 @@ from booking.links import town_address
 from booking.slots.clock import moment_of, tick_of
 from booking.staff.accounts import may
 from booking.staff.models import Role
+from booking.townhall.directory import ACCESS
+from booking.web.guards import manages
 from booking.web.language import language
 from booking.web.towns import town
 
@@ -53,7 +55,9 @@ def install(app: Flask) -> None:
         language_name=spoken.language_name,
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
-    app.jinja_env.globals.update(sees_outbox=_sees_outbox)
+    app.jinja_env.globals.update(
+        sees_outbox=_sees_outbox, sees_administration=_sees_administration, access_words=ACCESS
+    )
     app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)
     app.register_error_handler(HTTPException, _refused)
@@ -130,6 +134,10 @@ def _fingerprint(name: str) -> str:
 
 def _sees_outbox() -> bool:
     return current_user.is_authenticated and may(current_user.row, Role.LEAD, None)
+
+
+def _sees_administration() -> bool:
+    return current_user.is_authenticated and manages(current_user.row)
 
 
 def _euros(amount: Decimal | None) -> str:

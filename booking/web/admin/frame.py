@@ -1,0 +1,81 @@
+"""What all administration pages share: their sections, the way back after saving, and who may see what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+
+from booking.db import db
+from booking.staff.accounts import may
+from booking.staff.audit import member, record
+from booking.staff.models import Role, Staff
+from booking.townhall.search import words_in
+from booking.web.admin import admin
+from booking.web.guards import current_staff
+from booking.web.pages import now
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the administration: where it begins, what it is called, what it is for, and whose it is.
+
+    `role` at all desks opens it; `one_desk` says that the role at a single desk is enough.
+    """
+
+    endpoint: str
+    name: Any
+    purpose: Any
+    role: Role = Role.MANAGER
+    one_desk: bool = False
+
+    def is_open_to(self, staff: Staff) -> bool:
+        return self.one_desk or may(staff, self.role, None)
+
+
+SECTIONS = (
+    Section("admin.town", _l("Municipality"), _l("Name, languages, rules and limits, reminders"), Role.ADMINISTRATOR),
+    Section("admin.offices", _l("Offices and desks"), _l("Addresses, access, desks, counters and who does what")),
+    Section("admin.services", _l("Services"), _l("What citizens come for, in every language, with a preview")),
+)
+
+
+@admin.context_processor
+def _frame() -> dict[str, Any]:
+    """What the frame shows; a page that refuses somebody has no frame."""
+    if not current_user.is_authenticated:
+        return {}
+    sections = [section for section in SECTIONS if section.is_open_to(current_staff())]
+    current = next((one for one in sections if (request.endpoint or "").startswith(one.endpoint)), None)
+    return {"sections": sections, "section": current}
+
+
+@admin.get("/")
+def start() -> ResponseReturnValue:
+    """The sections, each with what it is for."""
+    return render_template("admin/start.html")
+
+
+def matching(things: Iterable[T], words_of: Callable[[T], str]) -> Sequence[T]:
+    """Those that hold all words of the search (?q=), whatever their accents and case."""
+    wanted = words_in(request.args.get("q", "")[:200])
+    return [thing for thing in things if all(word in " ".join(words_in(words_of(thing))) for word in wanted)]
+
+
+def saved(object: tuple[str, int], action: str, words: str, address: str) -> ResponseReturnValue:
+    """Writes the audit line, commits, and leads to the address, where the words are said."""
+    record(member(current_staff()), action, object, now())
+    db.session.commit()
+    flash(words)
+    return redirect(address, 303)
+
+
+def back_to(endpoint: str, anchor: str | None = None, **values: Any) -> str:
+    return url_for(f"admin.{endpoint}", _anchor=anchor, **values)

@@ -1,0 +1,97 @@
+"""Offices: where the town hall receives people, and how they get in."""
+
+from __future__ import annotations
+
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from booking.db import db
+from booking.staff.models import Role
+from booking.townhall.directory import ACCESS, office_with
+from booking.townhall.models import Office
+from booking.web.admin import admin
+from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
+from booking.web.admin.frame import back_to, matching, saved
+from booking.web.admin.town import dialled
+from booking.web.forms import stripped
+from booking.web.guards import require
+from booking.web.pages import now
+from booking.web.towns import here, town
+
+
+class OfficeForm(FlaskForm):  # type: ignore[misc]
+    """An office as citizens read about it."""
+
+    names = ByLanguage(_l("Name"), 80)
+    address = line(_l("Address"), _l("Enter the address, so that people find it."), 200)
+    directions = ByLanguage(_l("How to get there and in"), 600, needs="none", rows=3)
+    access = SeveralField(_l("Access"), choices=[SelectChoice(*one) for one in ACCESS.items()])
+    phone = StringField(_l("Phone number of this office"), filters=[stripped])
+    email = EmailField(_l("E-mail address of this office"))
+    position = WholeField(_l("Place in lists"), 1, 1000)
+
+    def validate_phone(self, field: Field) -> None:
+        field.data = dialled(field.data, town().country) if field.data else None
+
+    def validate_email(self, field: Field) -> None:
+        field.data = field.data or None
+
+
+@admin.get("/offices")
+def offices() -> ResponseReturnValue:
+    """All offices with their desks, or those that answer a search (?q=)."""
+    require(Role.MANAGER, None)
+    rows = list(here().offices.values())
+    found = matching(rows, lambda office: " ".join([office.address, *office.names.values()]))
+    return render_template("admin/offices.html", offices=found, total=len(rows))
+
+
+@admin.get("/offices/new")
+def offices_new() -> ResponseReturnValue:
+    require(Role.MANAGER, None)
+    return _page(OfficeForm(position=len(town().offices) + 1), None)
+
+
+@admin.post("/offices/new")
+def add_office() -> ResponseReturnValue:
+    require(Role.MANAGER, None)
+    form = OfficeForm()
+    if not form.validate():
+        return _page(form, None), 422
+    row = Office(municipality_id=town().id, activity_at=now())
+    form.populate_obj(row)
+    db.session.add(row)
+    db.session.flush()
+    words = _("The office is there. Now give it a desk.")
+    return saved(("office", row.id), "add_office", words, back_to("offices_one", id=row.id))
+
+
+@admin.get("/offices/<int:id>")
+def offices_one(id: int) -> ResponseReturnValue:
+    """An office, and its desks below."""
+    row = _office(id)
+    return _page(OfficeForm(obj=row), row)
+
+
+@admin.post("/offices/<int:id>")
+def save_office(id: int) -> ResponseReturnValue:
+    row = _office(id)
+    form = OfficeForm(obj=row)
+    if not form.validate():
+        return _page(form, row), 422
+    form.populate_obj(row)
+    return saved(("office", id), "change_office", _("The office is saved."), back_to("offices_one", id=id))
+
+
+def _office(id: int) -> Office:
+    require(Role.MANAGER, None)
+    return office_with(town(), id) or abort(404)
+
+
+def _page(form: OfficeForm, row: Office | None) -> str:
+    return render_template("admin/office.html", form=form, office=row)

@@ -1,0 +1,177 @@
+"""The municipality: names, languages, zone, contact, rules and limits, reminders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import time
+from typing import Any
+from zoneinfo import available_timezones
+
+import phonenumbers
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, SelectField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.utils import unset_value
+from wtforms.validators import DataRequired
+
+from booking.appointments.agenda import is_anything_to_come
+from booking.config import LANGUAGES
+from booking.db import db
+from booking.outbox.models import MessageChannel
+from booking.spoken import language_name
+from booking.staff.models import Role
+from booking.townhall.models import Municipality
+from booking.townhall.revisions import raise_town
+from booking.web.admin import admin
+from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
+from booking.web.admin.frame import back_to, saved
+from booking.web.guards import require
+from booking.web.pages import now
+from booking.web.towns import town as this_town
+
+COUNTRIES = ("BE", "NL", "LU", "DE", "FR", "AT", "CH")
+MORE_RULES = 2  # empty rows below the reminders there are
+MOST_HOURS, MOST_DAYS = 72, 60
+
+
+def _zones() -> list[SelectChoice]:
+    names = sorted(name for name in available_timezones() if name.startswith("Europe/"))
+    return [SelectChoice(name, name.removeprefix("Europe/").replace("_", " ")) for name in names]
+
+
+class Reminders(Field):
+    """The reminder rules, a row each: so many days before at a time of the wall clock, or so many hours before."""
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
+        super().process(None, data, extra_filters)
+        self.wrong = ""
+        if formdata is not None:
+            self.data = list(self._typed(formdata))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [*(self.data or []), *({} for _row in range(MORE_RULES))]
+
+    def _typed(self, formdata: Any) -> Iterator[dict[str, Any]]:
+        seen: set[str] = set()
+        for row in range(20):
+            number = formdata.get(f"{self.name}-{row}-number", "").strip()
+            if not number:
+                continue
+            rule = self._rule(formdata, row, number)
+            if rule and rule["occasion"] not in seen:
+                seen.add(rule["occasion"])
+                yield rule
+
+    def _rule(self, formdata: Any, row: int, number: str) -> dict[str, Any] | None:
+        """One row; what is wrong with it is kept to be said."""
+        channels = [one.value for one in MessageChannel if formdata.get(f"{self.name}-{row}-{one.value}")]
+        unit = "hours" if formdata.get(f"{self.name}-{row}-unit") == "hours" else "days"
+        most = MOST_HOURS if unit == "hours" else MOST_DAYS
+        if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= most):
+            self.wrong = _("Reminders: enter 1 to %(days)s days, or 1 to %(hours)s hours.", days=60, hours=72)
+            return None
+        if not channels:
+            self.wrong = _("Reminders: tick e-mail, text message or both.")
+            return None
+        if unit == "hours":
+            return {"occasion": f"{int(number)}-hours-before", "hours": int(number), "channels": channels}
+        at = formdata.get(f"{self.name}-{row}-at", "")
+        try:
+            at = f"{time.fromisoformat(at):%H:%M}"
+        except ValueError:
+            self.wrong = _("Reminders: enter a time of the day like 18:00.")
+            return None
+        return {"occasion": f"{int(number)}-days-before", "days": int(number), "at": at, "channels": channels}
+
+    def pre_validate(self, form: Any) -> None:
+        if self.wrong:
+            raise ValidationError(self.wrong)
+
+
+class TownForm(FlaskForm):  # type: ignore[misc]
+    """What an administrator decides about the municipality."""
+
+    names = ByLanguage(_l("Name"), 80)
+    languages = SeveralField(_l("Languages for citizens"), validate_choice=False)
+    language = SelectField(_l("Authoritative language"), validate_choice=False)
+    zone = SelectField(_l("Time zone"), choices=_zones())
+    country = SelectField(_l("Country"), choices=[SelectChoice(code, code) for code in COUNTRIES])
+    phone = line(_l("Phone number for citizens"), _l("Enter the phone number that citizens call."), 40)
+    email = EmailField(
+        _l("E-mail address for citizens"),
+        validators=[DataRequired(_l("Enter the e-mail address of the municipality."))],
+    )
+    hold_minutes = WholeField(_l("Minutes that a time is kept while the form is filled in"), 5, 60)
+    freed_minutes = WholeField(_l("Minutes within which a freed time comes back, at random"), 0, 240)
+    retention_days = WholeField(_l("Days after the appointment until personal data are erased"), 0, 365)
+    holds_per_browser = WholeField(_l("Times that one browser may keep at once"), 1, 100)
+    holds_per_address = WholeField(_l("Times that one network address may keep at once"), 1, 10_000)
+    held_percent = WholeField(_l("Percent of a day that all forms together may keep"), 1, 100)
+    open_per_contact = WholeField(_l("Appointments to come that one contact may have"), 1, 1000)
+    made_per_contact = WholeField(_l("Bookings that one contact may make within a day"), 1, 1000)
+    reminders = Reminders(_l("Reminders"))
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        choices = [SelectChoice(code, language_name(code)) for code in LANGUAGES]
+        self.languages.choices, self.language.choices = choices, choices
+
+    def validate_languages(self, field: Field) -> None:
+        field.data = [code for code in LANGUAGES if code in (field.data or [])]
+        if not field.data:
+            raise ValidationError(_l("Tick one language at least."))
+
+    def validate_language(self, field: Field) -> None:
+        if field.data not in (self.languages.data or []):
+            raise ValidationError(_l("Choose one of the languages for citizens as the authoritative one."))
+
+    def validate_phone(self, field: Field) -> None:
+        field.data = dialled(field.data, self.country.data)
+
+    def validate_zone(self, field: Field) -> None:
+        if field.data != this_town().zone and is_anything_to_come(this_town().id, now()):
+            raise ValidationError(
+                _l(
+                    "The time zone cannot be changed while there are appointments to come:"
+                    " they would begin at other times."
+                )
+            )
+
+
+def dialled(typed: str | None, country: str) -> str:
+    """The number in international form. Raises ValidationError."""
+    try:
+        number = phonenumbers.parse(typed or "", country)
+    except phonenumbers.NumberParseException as error:
+        raise ValidationError(_l("Enter a phone number like 015 12 34 56.")) from error
+    if not phonenumbers.is_possible_number(number):
+        raise ValidationError(_l("Enter a phone number like 015 12 34 56."))
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@admin.get("/town")
+def town() -> ResponseReturnValue:
+    require(Role.ADMINISTRATOR, None)
+    return _page(TownForm(obj=this_town()))
+
+
+@admin.post("/town")
+def save_town() -> ResponseReturnValue:
+    """Changes the municipality; reminders hold for what is booked from now on."""
+    require(Role.ADMINISTRATOR, None)
+    row = db.session.get(Municipality, this_town().id) or abort(404)
+    form = TownForm(obj=row)
+    if not form.validate():
+        return _page(form), 422
+    raise_town(row, now())
+    form.populate_obj(row)
+    return saved(("municipality", row.id), "change_town", _("The municipality is saved."), back_to("town"))
+
+
+def _page(form: TownForm) -> str:
+    return render_template("admin/town.html", form=form)
