@@ -47,7 +47,7 @@ def install(app: Flask, settings: Settings) -> None:
     register(app, staff, signed_in_staff(), "/staff")
     register(app, admin, managing_staff(), "/staff/admin")
     app.register_error_handler(OperationalError, database_away)
-    wsgi = TownMiddleware(app.wsgi_app, settings.hosts)
+    wsgi = security.GuardingHeaders(TownMiddleware(app.wsgi_app, settings.hosts))
     if settings.proxies:
         n = settings.proxies
         wsgi = ProxyFix(wsgi, x_for=n, x_proto=n, x_host=n)  # type: ignore[assignment]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, abort, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin
 from flask_wtf import CSRFProtect
@@ -12,6 +14,9 @@ from flask_wtf import CSRFProtect
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.staff.models import Staff
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -36,6 +41,28 @@ GUARDING = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+NOT_KEPT = ("Cache-Control", "no-store")  # pages show people and links that are secret
+ONLY_HTTPS = ("Strict-Transport-Security", "max-age=31536000")
+
+
+class GuardingHeaders:
+    """Adds the headers that every answer of the application carries, errors too."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            headers += GUARDING
+            if all(name != "Cache-Control" for name, _ in headers):
+                headers.append(NOT_KEPT)
+            if environ["wsgi.url_scheme"] == "https":
+                headers.append(ONLY_HTTPS)
+            return start_response(status, headers, *error)
+
+        return self.app(environ, start)
 
 
 class TownSessions(SecureCookieSessionInterface):
@@ -76,7 +103,6 @@ def install(app: Flask, settings: Settings) -> None:
     login = LoginManager(app)
     login.session_protection = None  # a clerk's address may change during the day; the generation revokes
     login.user_loader(_signed_in)
-    app.after_request(_headers)
 
 
 def _begin() -> None:
@@ -97,12 +123,3 @@ def _signed_in(session_id: str) -> SignedIn | None:
     row = db.session.get(Staff, int(id)) if id.isdigit() else None
     is_current = row is not None and row.is_active and str(row.generation) == generation
     return SignedIn(row) if row is not None and is_current else None
-
-
-def _headers(response: Response) -> Response:
-    response.headers.extend(GUARDING)
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"  # pages show people and links that are secret
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    return response
