@@ -27,6 +27,7 @@ SAMPLES = {
     "token": "1-1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "id": "1",
     "desk_id": "1",
+    "counter_id": "1",
     "day": "2026-11-23",
     "step": "arrive",
     "name": "1.eml",

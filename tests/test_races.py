@@ -25,7 +25,7 @@ from booking.appointments.holds import hold
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy, Visit
 from booking.appointments.occupancy import SlotTaken, sweep
 from booking.appointments.offers import Demand
-from booking.appointments.visits import STEPS, NotNow, miss, state_of
+from booking.appointments.visits import NotNow, Press, state_of, take_step
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.outbox.models import Kind, Message
@@ -133,7 +133,7 @@ def mark(appointment_id: int, step: str, municipality_id: int, now: datetime) ->
     """A clerk's page has read the visit before the button's own transaction counts."""
     appointment = db.session.get_one(Appointment, appointment_id)
     state_of(appointment)
-    STEPS[step](appointment, citizen_of(municipality_id), now)
+    take_step(step, appointment, Press(citizen_of(municipality_id), now))
 
 
 def close(office_id: int, starts: datetime, ends: datetime, now: datetime, seen: list[int]) -> None:
@@ -352,7 +352,7 @@ def test_nobody_is_missed_whose_appointment_was_moved_meanwhile(app: Flask, smal
         assert together(app, [tomorrow]) == ["done"]
 
         with pytest.raises(NotNow):
-            miss(appointment, citizen_of(small.municipality_id), TEN)
+            take_step("miss", appointment, Press(citizen_of(small.municipality_id), TEN))
 
 
 def test_a_hold_that_a_host_with_a_fast_clock_gave_away_is_not_booked_too(

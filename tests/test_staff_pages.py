@@ -19,8 +19,8 @@ from booking.staff.audit import citizen_of
 from booking.staff.models import AuditLine, Role, Staff
 from booking.townhall.models import Office, Service
 from tests.conftest import KEYS, Clock
-from tests.factories import PASSWORD, Town, make_staff
-from tests.pages import Visitor
+from tests.factories import PASSWORD, Town, make_desk, make_staff
+from tests.pages import Form, Page, Visitor
 
 pytestmark = pytest.mark.counter
 
@@ -45,6 +45,11 @@ def signed_in(app: Flask, who: str) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in("testdorp", f"{who}@testdorp.example.org", PASSWORD).status == 303
     return visitor
+
+
+def of_panel(page: Page) -> Form:
+    """The buttons of the visit that is open beside the agenda."""
+    return next(form for form in page.forms if "open" in form.values)
 
 
 def appointment(app: Flask, town: Town, name: str = "Zoë Janssens", start: datetime = TEN) -> int:
@@ -138,19 +143,19 @@ def test_the_steps_of_a_visit(app: Flask, town: Town, people: None, clock: Clock
     visitor = signed_in(app, "alice")
 
     for step, state in (("arrive", "arrived"), ("serve", "served"), ("undo", "arrived"), ("undo", "expected")):
-        form = visitor.get(f"{TODAY}{town.desk_id}/2026-11-23?open={id}").forms[-1]
+        form = of_panel(visitor.get(f"{TODAY}{town.desk_id}/2026-11-23?open={id}"))
         page = visitor.follow(visitor.post(f"/testdorp/staff/appointment/{id}/{step}", form.values))
         assert state in page.text.split("Zoë Janssens", 1)[1]
 
     with app.app_context():
         actions = db.session.scalars(select(AuditLine.action).where(AuditLine.actor == "staff")).all()
-        assert set(actions) == {"sign_in", "arrive", "serve", "undo"}
+        assert set(actions) == {"sign_in", "read_contact", "arrive", "serve", "undo"}
 
 
 def test_two_clerks_cannot_both_mark_the_same_visit(app: Flask, town: Town, people: None) -> None:
     id = appointment(app, town)
     first, second = signed_in(app, "alice"), signed_in(app, "bob")
-    forms = [one.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1] for one in (first, second)]
+    forms = [of_panel(one.get(f"{TODAY}{town.desk_id}?open={id}")) for one in (first, second)]
 
     answers = [
         one.post(f"/testdorp/staff/appointment/{id}/arrive", form.values)
@@ -166,7 +171,7 @@ def test_two_clerks_cannot_both_mark_the_same_visit(app: Flask, town: Town, peop
 def test_nobody_is_missed_before_the_time(app: Flask, town: Town, people: None, clock: Clock) -> None:
     id = appointment(app, town)
     visitor = signed_in(app, "alice")
-    form = visitor.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1]
+    form = of_panel(visitor.get(f"{TODAY}{town.desk_id}?open={id}"))
 
     assert visitor.post(f"/testdorp/staff/appointment/{id}/miss", form.values).status == 409
     clock.now = datetime(2026, 11, 23, 9, 15, tzinfo=UTC)
@@ -176,7 +181,7 @@ def test_nobody_is_missed_before_the_time(app: Flask, town: Town, people: None, 
 def test_the_citizen_sees_that_they_are_registered(app: Flask, town: Town, people: None) -> None:
     id = appointment(app, town)
     visitor = signed_in(app, "alice")
-    form = visitor.get(f"{TODAY}{town.desk_id}?open={id}").forms[-1]
+    form = of_panel(visitor.get(f"{TODAY}{town.desk_id}?open={id}"))
     visitor.post(f"/testdorp/staff/appointment/{id}/arrive", form.values)
 
     with app.app_context():
@@ -210,3 +215,77 @@ def test_an_account_that_was_ended_is_out_at_once(app: Flask, town: Town, people
         db.session.commit()
 
     assert "/staff/sign-in" in visitor.get(f"{TODAY}{town.desk_id}").location
+
+
+def test_an_open_agenda_asks_again_for_little(app: Flask, town: Town, people: None) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+    address = f"{TODAY}{town.desk_id}"
+    etag = visitor.get(address).response.headers["ETag"]
+    assert visitor.get(address, **{"If-None-Match": etag}).status == 304
+
+    colleague = signed_in(app, "bob")
+    form = of_panel(colleague.get(f"{address}?open={id}"))
+    colleague.post(f"/testdorp/staff/appointment/{id}/arrive", form.values)
+
+    page = visitor.get(address, **{"If-None-Match": etag})
+    assert page.status == 200 and page.response.headers["ETag"] != etag
+    assert "appointment at 10:00" in page.text
+
+
+def test_a_form_of_this_morning_still_works_in_the_evening(app: Flask, town: Town, people: None, clock: Clock) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+    form = of_panel(visitor.get(f"{TODAY}{town.desk_id}?open={id}"))
+
+    clock.advance(hours=9)
+
+    assert visitor.post(f"/testdorp/staff/appointment/{id}/arrive", form.values).status == 303
+
+
+def test_next_needs_a_counter_and_calls_to_it(app: Flask, town: Town, people: None) -> None:
+    visitor = signed_in(app, "alice")
+    page = visitor.get(f"{TODAY}{town.desk_id}")
+    assert "At which counter do you sit?" in page.text
+
+    page = visitor.follow(visitor.send(page.form("/staff/counter"), counter=str(town.counter_ids[1])))
+    ticket = visitor.follow(visitor.send(page.form(f"/staff/ticket/{town.desk_id}")))
+    assert "Number 1" in ticket.text and "0 people are before you" in ticket.text
+
+    page = visitor.follow(visitor.send(page.form(f"/staff/next/{town.counter_ids[1]}")))
+    assert "Counter 2" in page.text and "called" in page.text
+    assert "Nobody waits." in page.text
+
+
+def test_reading_a_contact_is_written_down_once(app: Flask, town: Town, people: None) -> None:
+    id = appointment(app, town)
+    visitor = signed_in(app, "alice")
+    for _ in range(3):
+        assert "z@example.org" in visitor.get(f"{TODAY}{town.desk_id}?open={id}").text
+
+    with app.app_context():
+        (line,) = db.session.scalars(select(AuditLine).where(AuditLine.action == "read_contact"))
+        assert line.object_kind == "booking" and line.staff_id is not None and line.details == {}
+
+
+@pytest.mark.parametrize("said", ["Zoe Jansens", "janssens", "jansen zoë", "Janßens", "REF"])
+def test_an_appointment_is_found_by_what_people_say(app: Flask, town: Town, people: None, said: str) -> None:
+    id = appointment(app, town)
+    appointment(app, town, "Piet Claes", datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
+    if said == "REF":
+        with app.app_context():
+            said = (db.session.get_one(Appointment, id).booking.reference or "").lower()[:5]
+
+    page = signed_in(app, "alice").get(f"/testdorp/staff/search?q={said}")
+
+    assert "Zoë Janssens" in page.text and "Piet Claes" not in page.text
+
+
+def test_nobody_finds_appointments_of_another_desk(app: Flask, town: Town, people: None) -> None:
+    appointment(app, town)
+    with app.app_context():
+        other = make_desk(db.session.get_one(Office, town.office_id), key="building")
+        make_staff(town.municipality_id, "dora@testdorp.example.org", Role.MANAGER, other.id).language = "en"
+        db.session.commit()
+
+    assert "No appointment at your desks fits" in signed_in(app, "dora").get("/testdorp/staff/search?q=Janssens").text

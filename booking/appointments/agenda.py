@@ -11,25 +11,40 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
-from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking
+from booking.appointments.models import (
+    Appointment,
+    AppointmentService,
+    AppointmentState,
+    Booking,
+    Visit,
+    VisitState,
+)
+from booking.appointments.queue import Line, line_of
 from booking.appointments.timelines import CounterLine, load_lines
-from booking.appointments.visits import VisitState, state_of
+from booking.appointments.visits import state_of
 from booking.db import db
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
 from booking.slots.timeline import between, first_in
 from booking.townhall.hours import Horizon
-from booking.townhall.models import Counter, Desk, Service
+from booking.townhall.models import Counter, Desk, Office, Service
+
+AN_HOUR = 60 // TICK_MINUTES
 
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of one counter's day, in rows of five minutes: an appointment, a free stretch, or closed."""
+    """A stretch of one counter's day, in rows of five minutes: an appointment, or free, held or closed."""
 
     row: int
     rows: int
     starts_at: datetime
     appointment: Appointment | None
     is_open: bool
+    is_held: bool = False  # somebody is booking it just now
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=self.rows * TICK_MINUTES)
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,8 @@ class Agenda:
     columns: tuple[Column, ...]
     appointments: tuple[Appointment, ...]  # booked and cancelled, by start
     now_row: int | None
+    line: Line | None  # who waits and is served, today only
+    now: datetime
 
     @property
     def table(self) -> list[list[Block]]:
@@ -62,6 +79,11 @@ class Agenda:
     @property
     def count(self) -> int:
         return sum(one.is_booked for one in self.appointments)
+
+    @property
+    def without_outcome(self) -> list[Appointment]:
+        """The appointments that should be over, of which nobody said what became of them."""
+        return [one for one in self.appointments if one.ends_at <= self.now and state_of(one) == VisitState.EXPECTED]
 
     @property
     def states(self) -> list[tuple[str, int]]:
@@ -85,7 +107,8 @@ def agenda(desk: Desk, day: date, now: datetime) -> Agenda:
         for counter in desk.counters
     )
     now_row = tick_of(now) - shown.start if tick_of(now) in shown else None
-    return Agenda(desk, day, shown.start, len(shown), columns, tuple(appointments), now_row)
+    line = line_of(desk, now) if day == now.astimezone(zone).date() else None
+    return Agenda(desk, day, shown.start, len(shown), columns, tuple(appointments), now_row, line, now)
 
 
 def appointments_of(desk: Desk, day: date, zone: ZoneInfo) -> Sequence[Appointment]:
@@ -127,6 +150,15 @@ def found(municipality_id: int, appointment_id: int) -> Appointment | None:
     )
 
 
+def found_visit(municipality_id: int, visit_id: int) -> Visit | None:
+    """The visit with this id, if it belongs to the municipality."""
+    return db.session.scalar(
+        select(Visit)
+        .join(Office, Office.id == Visit.office_id)
+        .where(Visit.id == visit_id, Office.municipality_id == municipality_id)
+    )
+
+
 def _shown(horizon: Horizon, lines: Sequence[CounterLine], booked: Sequence[Appointment]) -> range:
     """The ticks from the first opening or appointment to the last, in whole hours."""
     mask = 0
@@ -136,9 +168,8 @@ def _shown(horizon: Horizon, lines: Sequence[CounterLine], booked: Sequence[Appo
         mask |= between(tick_of(one.starts_at) - horizon.base, tick_of(one.ends_at) - horizon.base)
     if not mask:
         return range(horizon.base, horizon.base)
-    hour = 60 // TICK_MINUTES
-    first = ((mask & -mask).bit_length() - 1) // hour * hour
-    last = -(-mask.bit_length() // hour) * hour
+    first = ((mask & -mask).bit_length() - 1) // AN_HOUR * AN_HOUR
+    last = -(-mask.bit_length() // AN_HOUR) * AN_HOUR
     return range(horizon.base + first, horizon.base + last)
 
 
@@ -156,14 +187,20 @@ def _blocks(counter: Counter, line: CounterLine, booked: Sequence[Appointment], 
 
 
 def _gaps(line: CounterLine, first: int, end: int, shown: range, base: int) -> list[Block]:
-    """The stretches from `first` to `end` in which the counter is free, or closed."""
+    """The stretches from `first` to `end` in which the counter is free, held or closed; free ones end with the hour,
+    so that each can be chosen by itself."""
+
+    def kind(tick: int) -> tuple[bool, bool, int]:
+        is_open, is_held = (bool(mask >> (tick - base) & 1) for mask in (line.opening.open, line.held))
+        return is_open, is_open and is_held, (tick - shown.start) // AN_HOUR if is_open else 0
+
     blocks: list[Block] = []
     while first < end:
-        is_open = bool(line.opening.open >> (first - base) & 1)
+        is_open, is_held, hour = kind(first)
         last = first + 1
-        while last < end and bool(line.opening.open >> (last - base) & 1) == is_open:
+        while last < end and kind(last) == (is_open, is_held, hour):
             last += 1
-        blocks.append(Block(first - shown.start, last - first, moment_of(first), None, is_open))
+        blocks.append(Block(first - shown.start, last - first, moment_of(first), None, is_open, is_held))
         first = last
     return blocks
 

@@ -18,6 +18,7 @@ from booking.appointments.models import (
     Booking,
     Channel,
     Hold,
+    VisitState,
 )
 from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
@@ -143,8 +144,10 @@ def lock(appointment: Appointment) -> None:
 
 
 def is_changeable(appointment: Appointment, now: datetime) -> bool:
-    """Whether the citizen may still move or cancel it."""
-    return appointment.is_booked and now < appointment.starts_at
+    """Whether the citizen may still move or cancel it: not when it has begun, nor once they are there."""
+    visit = appointment.visit
+    has_come = visit is not None and visit.state not in (VisitState.EXPECTED, VisitState.MISSED)
+    return appointment.is_booked and now < appointment.starts_at and not has_come
 
 
 def demand_of(appointment: Appointment) -> Demand:
@@ -204,6 +207,7 @@ def _ticks(line: CounterLine, demand: Demand, start: datetime) -> range:
 
 
 def _check_changeable(appointment: Appointment, now: datetime) -> None:
+    db.session.expire(appointment, ["visit"])
     if not is_changeable(appointment, now):
         raise TooLate
 

@@ -106,20 +106,78 @@ class AppointmentService(Base):
     service: Mapped[Service] = relationship()
 
 
+class VisitState(StrEnum):
+    """Where a visit stands. `arrived` waits for its turn; `cancelled` is said of its appointment, and never stored."""
+
+    EXPECTED = "expected"
+    ARRIVED = "arrived"
+    CALLED = "called"
+    SERVING = "serving"
+    PARKED = "parked"
+    SERVED = "served"
+    MISSED = "missed"
+    LEFT = "left"
+    CANCELLED = "cancelled"
+
+
 class Visit(Base):
-    """What happens on the day. The latest of its moments says the state."""
+    """What happens on the day to one who comes: with an appointment or without. Its steps are in VisitStep.
+
+    Two things the database refuses: a counter with two visits, and a number given twice on a day in one office.
+    `version` is compared and set by each change, so that of two who change the same visit one fails.
+    """
 
     __tablename__ = "visit"
-    __table_args__ = (CheckConstraint("served_at IS NULL OR missed_at IS NULL", name="served_or_missed"),)
+    __table_args__ = (
+        UniqueConstraint("office_id", "came_on", "number"),
+        CheckConstraint("(state IN ('called', 'serving')) = (counter_id IS NOT NULL)", name="counter_while_called"),
+        CheckConstraint("appointment_id IS NULL OR service_id IS NULL", name="appointment_or_service"),
+        CheckConstraint("people >= 1", name="people"),
+        Index("ix_visit_desk_id_came_on", "desk_id", "came_on"),
+    )
 
     id: Mapped[int] = key()
-    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))
+    office_id: Mapped[int] = mapped_column(ForeignKey("office.id"))
+    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))  # where it is now
     appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), unique=True)
+    service_id: Mapped[int | None] = mapped_column(ForeignKey("service.id"))  # of a walk-in; none: only a question
+    people: Mapped[int] = mapped_column(default=1)  # of a walk-in
+    state: Mapped[VisitState] = mapped_column(choice(VisitState, "state"))
+    version: Mapped[int] = mapped_column()
+    came_on: Mapped[date | None]  # the local date
+    number: Mapped[int | None]  # what screens and tickets show, from 1 each day in each office
+    note: Mapped[str | None] = mapped_column(String(500))  # erased with the person
+    counter_id: Mapped[int | None] = mapped_column(ForeignKey("counter.id"), unique=True)  # where it is called to
+    calls: Mapped[int] = mapped_column(default=0)
     arrived_at: Mapped[datetime | None]
+    called_at: Mapped[datetime | None]  # the first call at this desk
+    rung_at: Mapped[datetime | None]  # the last one
+    began_at: Mapped[datetime | None]  # at the counter
     served_at: Mapped[datetime | None]
     missed_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
 
     appointment: Mapped[Appointment | None] = relationship(back_populates="visit")
+    service: Mapped[Service | None] = relationship()
+    counter: Mapped[Counter | None] = relationship()
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class VisitStep(Base):
+    """One step of a visit and how the visit stood before it: to take it back, and to count how long things took."""
+
+    __tablename__ = "visit_step"
+
+    id: Mapped[int] = key()
+    visit_id: Mapped[int] = mapped_column(ForeignKey("visit.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    step: Mapped[str] = mapped_column(String(20))
+    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))
+    counter_id: Mapped[int | None] = mapped_column(ForeignKey("counter.id"))
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    before: Mapped[dict[str, Any]]  # ids, states and moments; never a note
+    is_undone: Mapped[bool] = mapped_column(default=False)
 
 
 class Hold(Base):

@@ -34,6 +34,7 @@ from booking.appointments.offers import Demand
 from booking.appointments.references import ALPHABET, LENGTH
 from booking.appointments.timelines import CounterLine, load_lines
 from booking.db import db
+from booking.demo.today import Expected, visits_until
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.queue import Notice
 from booking.slots.clock import day_start, moment_of, tick_from, tick_of
@@ -48,8 +49,6 @@ LOOK_BACK = 28  # nothing was booked earlier than so many days ago
 FULL_TODAY, FULL_AT_LAST = 0.80, 0.22  # shares of the open time that are taken
 CANCELLED = 0.03
 MISSES = 8  # tries that found no room, after which a day counts as full
-MISSED_AFTER = timedelta(minutes=15)
-EARLY = timedelta(minutes=15)  # nobody comes so early
 
 WANTED = {  # how often people come for a service, against 1 for any other
     **dict.fromkeys(("eid_apply", "eid_collect"), 14),
@@ -147,7 +146,7 @@ def book_days(town: Municipality, now: datetime, seed: str = SEED) -> int:
     _insert_ticks(booked)
     messages = [row for one in booked for row in _messages(town, one, now)]
     db.session.connection().execute(insert(Message), messages)
-    visits = list(_visits(town, _expected_today(period, booked), now))
+    visits = list(visits_until(town, _expected_today(period, booked), now))
     if visits:
         db.session.connection().execute(insert(Visit), visits)
     return len(booked)
@@ -367,34 +366,11 @@ def _message(town: Municipality, booked: Booked, notice: Notice, now: datetime) 
     return row
 
 
-def _expected_today(period: Period, booked: Sequence[Booked]) -> list[Booked]:
+def _expected_today(period: Period, booked: Sequence[Booked]) -> list[Expected]:
     """Who is expected today, earliest first."""
     tomorrow = moment_of(period.base + period.days[0].stop)
     today = [one for one in booked if one[1].cancelled_at is None and one[1].starts_at < tomorrow]
-    return sorted(today, key=lambda one: (one[1].starts_at, one[1].uid))
-
-
-def _visits(town: Municipality, expected: Sequence[Booked], now: datetime) -> Iterator[dict[str, Any]]:
-    """What happened until now: two did not come, the others came and were served in their turn, the next one waits."""
-    desks = {counter.id: desk.id for office in town.offices for desk in office.desks for counter in desk.counters}
-    nobody_came = {expected[len(expected) * tenth // 10][0] for tenth in (1, 5) if expected}
-    soon = (id for id, draft in expected if now < draft.starts_at < now + EARLY and id not in nobody_came)
-    waits = next(soon, None)
-    for id, draft in expected:
-        moments = _missed(draft) if id in nobody_came else _served(draft)
-        past = {name: at if at and at <= now else None for name, at in moments.items()}
-        if id == waits and not past["arrived_at"]:
-            past["arrived_at"] = now
-        if any(past.values()):
-            yield {"desk_id": desks[draft.counter_id], "appointment_id": id, **past}
-
-
-def _missed(draft: Draft) -> dict[str, datetime | None]:
-    return {"arrived_at": None, "served_at": None, "missed_at": draft.starts_at + MISSED_AFTER}
-
-
-def _served(draft: Draft) -> dict[str, datetime | None]:
-    rng = _generator(draft.uid)
-    came, left = timedelta(minutes=rng.randrange(15)), timedelta(minutes=rng.randrange(-2, 5))
-    ends_at = draft.starts_at + draft.demand.length
-    return {"arrived_at": draft.starts_at - came, "served_at": ends_at + left, "missed_at": None}
+    return [
+        Expected(id, draft.counter_id, draft.starts_at, draft.starts_at + draft.demand.length, draft.uid)
+        for id, draft in sorted(today, key=lambda one: (one[1].starts_at, one[1].uid))
+    ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from booking.db import run, table
+from booking.db import WRITES, db, run, table
 from booking.staff.models import AuditLine, Staff
+
+AN_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,14 @@ def line(actor: Actor, action: str, object: tuple[str, int], now: datetime, **de
 
 
 _INSERT = insert(table(AuditLine))
+
+
+def trace_once(actor: Actor, action: str, object: tuple[str, int], now: datetime) -> None:
+    """Writes down that something was read, in a transaction of its own; once an hour for the same reader. Commits."""
+    lines = table(AuditLine).c
+    same = (lines.object_kind == object[0], lines.object_id == object[1], lines.action == action)
+    recent = select(lines.id).where(*same, lines.staff_id == actor.staff_id, lines.at > now - AN_HOUR)
+    with db.engine.connect().execution_options(**{WRITES: True}) as connection:
+        if connection.execute(recent.limit(1)).first() is None:
+            connection.execute(_INSERT, [line(actor, action, object, now)])
+            connection.commit()

@@ -123,6 +123,7 @@ class Desk(Base):
         UniqueConstraint("office_id", "key"),
         CheckConstraint("step_minutes IN (5, 10, 15, 20, 30, 60)", name="step_minutes"),
         CheckConstraint("buffer_minutes >= 0 AND buffer_minutes % 5 = 0", name="buffer_minutes"),
+        CheckConstraint("grace_minutes BETWEEN 0 AND 120", name="grace_minutes"),
     )
 
     id: Mapped[int] = key()
@@ -133,6 +134,9 @@ class Desk(Base):
     email: Mapped[str] = mapped_column(String(254))  # answers to messages go here
     step_minutes: Mapped[int] = mapped_column(default=5)  # appointments start on this grid of the wall clock
     buffer_minutes: Mapped[int] = mapped_column(default=0)  # kept free after each appointment
+    grace_minutes: Mapped[int] = mapped_column(default=10)  # after so many an expected visitor is late
+    # {"9": 30}: of ten who are called between nine and ten o'clock, three are walk-ins, as long as some wait
+    walk_in_percents: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     office: Mapped[Office] = relationship(back_populates="desks")
     counters: Mapped[list[Counter]] = relationship(back_populates="desk", order_by="Counter.number")

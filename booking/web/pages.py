@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from booking import spoken
 from booking.appointments.references import grouped
-from booking.appointments.visits import state_of
+from booking.appointments.visits import is_late, state_of, waited
 from booking.config import ROOT
 from booking.db import db
 from booking.links import town_address
@@ -55,6 +55,7 @@ def install(app: Flask) -> None:
         language_name=spoken.language_name,
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
+    app.jinja_env.globals.update(is_late=is_late, waited=waited)
     app.jinja_env.globals.update(
         sees_outbox=_sees_outbox, sees_administration=_sees_administration, access_words=ACCESS
     )

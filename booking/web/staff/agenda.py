@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from hashlib import sha256
+from typing import Any
 
-from flask import abort, current_app, redirect, render_template, request, url_for
+from flask import abort, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from booking.appointments.agenda import Agenda, next_open_day
 from booking.appointments.agenda import agenda as agenda_of
-from booking.appointments.agenda import found, next_open_day
 from booking.appointments.models import Appointment
-from booking.appointments.visits import STEPS, NotNow, state_of
-from booking.db import db
+from booking.appointments.visits import Subject
 from booking.slots.clock import tick_of
 from booking.staff.accounts import may
-from booking.staff.audit import member
+from booking.staff.audit import member, trace_once
 from booking.staff.models import Role, Staff
 from booking.townhall.models import Desk
 from booking.web.guards import current_staff, require
 from booking.web.language import language
 from booking.web.pages import failure, now, today
 from booking.web.staff import staff
-from booking.web.towns import here, seen_activity, town
+from booking.web.staff.visits import opening, own_counter
+from booking.web.towns import here, seen_activity, seen_revisions, town
 
+VIEWS = ("day", "list")
 MANY = 100  # tables of a day that are kept
 
 
@@ -41,38 +44,60 @@ def start() -> ResponseReturnValue:
 @staff.get("/agenda/<int:desk_id>")
 @staff.get("/agenda/<int:desk_id>/<day>")
 def agenda(desk_id: int, day: str | None = None) -> ResponseReturnValue:
-    """A desk's day: a column a counter, or as a list (?view=list); one appointment may be open beside it (?open=)."""
+    """A desk's day: a column a counter, or as a list (?view=list); one visit may be open beside it (?open=).
+
+    A page that is open asks again and again with its ETag, and costs little while nothing changed.
+    """
     desk, on = _desk(desk_id), _day(day)
-    view = "list" if request.args.get("view") == "list" else "day"
-    desks = own_desks(current_staff())
-    frame = {"desk": desk, "on": on, "view": view, "desks": desks, "today": today()}
-    frame |= {"before": on - timedelta(days=1), "after": on + timedelta(days=1)}
+    view = next((one for one in VIEWS if one == request.args.get("view")), "day")
+    mine = own_counter(desk)
+    key = (*_shown_by(desk, on), language(), town().id)
+    etag = sha256(repr((key, current_staff().id, request.full_path, mine and mine.id)).encode()).hexdigest()[:24]
+    if request.if_none_match.contains(etag):
+        return "", 304
+    body = _body(desk, on, view, key)
+    words = {"desk": desk, "on": on, "view": view, "desks": own_desks(current_staff()), "today": today()}
+    words["services"] = [one for one in here().services if one.desk_key == desk.key]
+    words |= {"before": on - timedelta(days=1), "after": on + timedelta(days=1), "mine": mine, "etag": etag}
+    answer = make_response(render_template("staff/agenda.html", **body, **words))
+    answer.set_etag(etag)
+    return answer
+
+
+def _shown_by(desk: Desk, on: date) -> tuple[object, ...]:
+    """What a desk's day derives from: the numbers of its office, the town, and five minutes of the clock."""
+    numbers = seen_activity(desk.office_id), seen_revisions()[desk.office_id], here().revision
+    return (*numbers, desk.id, on, tick_of(now()))
+
+
+def _body(desk: Desk, on: date, view: str, key: tuple[object, ...]) -> dict[str, Any]:
+    """What the day holds; the plain table is made once for all who look at it."""
     kept = _kept_bodies()
-    key = (seen_activity(desk.office_id), here().revision, desk.id, on, language(), town().id)
     is_plain = view == "day" and "open" not in request.args
-    body = kept.get(key) if is_plain else None
-    if body is None:
-        body = _body(desk, on, view)
-        if is_plain:
-            kept[key] = body
-    return render_template("staff/agenda.html", body=body, **frame)
-
-
-def _body(desk: Desk, on: date, view: str) -> Markup:
-    """What the day holds: how many appointments, the open one, and the table."""
+    if is_plain and key in kept:
+        return kept[key]
     made = agenda_of(desk, on, now())
-    opened = next((one for one in made.appointments if str(one.id) == request.args.get("open")), None)
-    next_open = None if made.rows else next_open_day(desk, on, now())
-    words = {"agenda": made, "desk": desk, "on": on, "view": view, "opened": opened, "next_open": next_open}
-    return Markup(render_template("staff/day.html", **words))  # noqa: S704
+    opened = _opened(made)
+    words = {"agenda": made, "desk": desk, "on": on, "view": view, "opened": opened}
+    words["next_open"] = None if made.rows else next_open_day(desk, on, now())
+    parts = {name: render_template(f"staff/{name}.html", **words) for name in ("count", "queue", "day")}
+    body: dict[str, Any] = {name: Markup(part) for name, part in parts.items()}  # noqa: S704
+    body["at_counter"] = {one.counter_id: one.id for one in made.line.underway} if made.line else {}
+    body["waits"] = bool(made.line and made.line.places)
+    body["is_today"] = made.line is not None
+    if is_plain:
+        kept[key] = {**body, "opened": None}
+    if opened is not None:
+        _note_reading(opened)
+    return {**body, "opened": opened}
 
 
-def _kept_bodies() -> dict[tuple[object, ...], Markup]:
+def _kept_bodies() -> dict[tuple[object, ...], dict[str, Any]]:
     """The tables that this process has made in these five minutes, by all that they derive from.
 
     They show names, so none is kept for longer; the line that says how late it is moves then, too.
     """
-    kept: tuple[int, dict[tuple[object, ...], Markup]] | None = current_app.extensions["balie"].get("agendas")
+    kept: tuple[int, dict[tuple[object, ...], dict[str, Any]]] | None = current_app.extensions["balie"].get("agendas")
     tick = tick_of(now())
     if kept is None or kept[0] != tick or len(kept[1]) >= MANY:
         kept = tick, {}
@@ -80,21 +105,19 @@ def _kept_bodies() -> dict[tuple[object, ...], Markup]:
     return kept[1]
 
 
-@staff.post("/appointment/<int:id>/<step>")
-def visit(id: int, step: str) -> ResponseReturnValue:
-    """One step of a visit: arrive, serve, miss or undo; then back to the page it was pressed on."""
-    if step not in STEPS:
-        abort(404)
-    appointment = found(town().id, id) or abort(404)
-    account = require(Role.CLERK, appointment.counter.desk_id)
-    try:
-        STEPS[step](appointment, member(account), now())
-    except NotNow:
-        db.session.rollback()
-        return _not_now(id)
-    address = _back(appointment)
-    db.session.commit()
-    return redirect(address, 303)
+def _opened(made: Agenda) -> Subject | None:
+    """The visit or appointment that ?open= names, if it belongs to this day."""
+    wanted = request.args.get("open", "")
+    visits = made.line.visits if made.line else ()
+    subjects: list[Subject] = [*made.appointments, *visits]
+    return next((one for one in subjects if opening(one) == wanted), None)
+
+
+def _note_reading(opened: Subject) -> None:
+    """Who reads a citizen's contact is written down."""
+    appointment = opened if isinstance(opened, Appointment) else opened.appointment
+    if appointment is not None and (appointment.booking.email or appointment.booking.phone):
+        trace_once(member(current_staff()), "read_contact", ("booking", appointment.booking_id), now())
 
 
 def own_desks(account: Staff) -> Sequence[Desk]:
@@ -118,26 +141,3 @@ def _day(given: str | None) -> date:
     if not 2000 <= on.year <= 2200:
         abort(404)
     return on
-
-
-def _back(appointment: Appointment) -> str:
-    """The agenda of the appointment's day, in the view from which the button was pressed."""
-    view = "list" if request.form.get("view") == "list" else None
-    opened = appointment.id if request.form.get("open") else None
-    day = request.form.get("day", "") or None
-    anchor = "panel" if opened else f"visit-{appointment.id}"
-    desk_id = appointment.counter.desk_id
-    return url_for("staff.agenda", desk_id=desk_id, day=day, view=view, open=opened, _anchor=anchor)
-
-
-def _not_now(id: int) -> tuple[str, int]:
-    appointment = found(town().id, id) or abort(404)
-    words = {
-        "expected": _("The visitor is still expected. Before the time of the appointment nobody can be missed."),
-        "arrived": _("The visitor has arrived already."),
-        "served": _("The visitor has been served already."),
-        "missed": _("The visitor has been marked as missed."),
-        "cancelled": _("The appointment has been cancelled."),
-    }
-    text = words[state_of(appointment).value] + " " + _("Go back to the agenda to see how it stands now.")
-    return failure(409, _("That step does not fit any more"), text)
