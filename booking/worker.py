@@ -14,6 +14,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
 from booking import create_app
+from booking.appointments.departures import forget_departures
 from booking.appointments.findings import due, keep
 from booking.appointments.holds import forget_ended
 from booking.appointments.limits import forget_subjects
@@ -52,6 +53,7 @@ def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
     sweep(clock())
     forget_ended(clock())
     forget_changes(clock())
+    forget_departures(clock())
     tidy(clock())
     db.session.commit()
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from booking.appointments.models import Appointment
-from booking.calendars.entry import Entry, citizen_calendar, event, event_lines
+from booking.calendars.citizen import citizen_calendar
+from booking.calendars.entry import Entry, event, event_lines
 from booking.db import db
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from flask import Flask
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from booking import links
-from booking.calendars import feed as feed_module
-from booking.calendars.feed import (
-    FeedBody,
-    FeedRevoked,
-    FeedUnknown,
-    feed_for,
-    feed_token,
-    last_served,
-    not_modified,
-    note_fetch,
-)
+from booking.calendars import body as body_module
+from booking.calendars.body import FeedBody, Shelf, forget_served, last_served, not_modified, remember
+from booking.calendars.feed import note_fetches
+from booking.calendars.models import Feed
+from booking.calendars.subscriptions import FeedRevoked, FeedUnknown, feed_token, subscribed
 from booking.db import db
+from booking.staff.models import Role
 from tests.conftest import KEYS, MONDAY, Clock
-from tests.factories import Town, make_town
-from tests.test_feed import TEN, add, fetch, http_date, make_feed, statements
+from tests.factories import Town, make_staff, make_town
+from tests.test_feed import TEN, here, http_date, make_feed, statements
 
 pytestmark = pytest.mark.calendars
+
+
+TODAY = MONDAY.date()
+
+
+def opened(town: Town, token: str, keys: links.Keys = KEYS, on: date = TODAY) -> Feed:
+    return subscribed(keys, here(town)[0], token, on)[0]
 
 
 def test_unknown_tokens_and_those_of_other_towns_are_unknown(context: Flask, town: Town, clock: Clock) -> None:
@@ -50,47 +53,74 @@ def test_unknown_tokens_and_those_of_other_towns_are_unknown(context: Flask, tow
 
     for wrong in forged:
         with pytest.raises(FeedUnknown):
-            feed_for(KEYS, town.municipality_id, wrong)
+            opened(town, wrong)
     with pytest.raises(FeedUnknown):
-        feed_for(KEYS, other.municipality_id, token)
+        opened(other, token)
     with pytest.raises(FeedUnknown):
-        feed_for((b"another key, another key, another",), town.municipality_id, token)
-    assert feed_for((b"a newer key", *KEYS), town.municipality_id, token).desk_id == town.desk_id
+        opened(town, token, (b"another key, another key, another",))
+    assert opened(town, token, (b"a newer key", *KEYS)).desk_id == town.desk_id
 
 
-def test_a_replaced_token_is_revoked_also_for_the_memory(context: Flask, town: Town, clock: Clock) -> None:
+def test_a_replaced_token_is_revoked_and_the_new_one_opens(context: Flask, town: Town, clock: Clock) -> None:
     token = make_feed(town)
-    fetch(town, token, clock())
-    feed = feed_for(KEYS, town.municipality_id, token)
+    assert opened(town, token).name == "An"
+    feed = db.session.scalars(select(Feed)).one()
     feed.generation += 1
     db.session.commit()
 
     with pytest.raises(FeedRevoked):
-        feed_for(KEYS, town.municipality_id, token)
+        opened(town, token)
+    assert opened(town, feed_token(KEYS, feed)).id == feed.id
 
-    assert last_served(token, clock()) is None
-    assert feed_for(KEYS, town.municipality_id, feed_token(KEYS, feed)).id == feed.id
+
+def test_a_feed_ends_when_it_is_revoked_when_its_last_day_is_over_and_with_its_owners_account(
+    context: Flask, town: Town, clock: Clock
+) -> None:
+    alice = make_staff(town.municipality_id, "alice@testdorp.example.org", Role.CLERK, town.desk_id)
+    tokens = [make_feed(town), make_feed(town, last_on=MONDAY.date()), make_feed(town, staff_id=alice.id)]
+    for token in tokens:
+        opened(town, token)
+
+    db.session.scalars(select(Feed).order_by(Feed.id)).first().revoked_at = clock()  # type: ignore[union-attr]
+    alice.is_active = False
+    db.session.commit()
+
+    for token, day in zip(tokens, (0, 1, 0), strict=True):
+        with pytest.raises(FeedRevoked):
+            opened(town, token, on=MONDAY.date() + timedelta(days=day))
+    assert opened(town, tokens[1])
+
+
+def test_which_feed_it_is_costs_no_query_while_nothing_was_changed(context: Flask, town: Town, clock: Clock) -> None:
+    token = make_feed(town)
+    opened(town, token)
+    db.session.rollback()
+
+    with statements() as seen:
+        opened(town, token)
+
+    assert len(seen) == 1  # how the municipality stands
 
 
 def test_what_was_served_within_a_day_is_there_when_the_database_is_away(
     context: Flask, town: Town, clock: Clock
 ) -> None:
-    add(town)
-    token = make_feed(town)
-    assert last_served(token, clock()) is None
-    body = fetch(town, token, clock())
+    assert last_served("/a", clock()) is None
+    remember("/a", BODY, clock())
 
     with statements() as seen:
-        assert last_served(token, clock() + timedelta(hours=24)) == body
-        assert last_served(token, clock() + timedelta(hours=24, seconds=1)) is None
-        assert last_served("1-1-guessed", clock()) is None
+        assert last_served("/a", clock() + timedelta(hours=24)) == BODY
+        assert last_served("/a", clock() + timedelta(hours=24, seconds=1)) is None
+        assert last_served("/b", clock()) is None
     assert seen == []
+    forget_served("/a")
+    assert last_served("/a", clock()) is None
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "KEPT_BODIES", 3)
-    monkeypatch.setattr(feed_module, "KEPT_BYTES", 100)
-    shelf: feed_module.Shelf[int, str] = feed_module.Shelf()
+    monkeypatch.setattr(body_module, "KEPT_BODIES", 3)
+    monkeypatch.setattr(body_module, "KEPT_BYTES", 100)
+    shelf: Shelf[int, str] = Shelf()
 
     for n in range(5):
         shelf.put(n, "small", 10)
@@ -102,12 +132,12 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fetch_is_counted(context: Flask, town: Town, clock: Clock) -> None:
-    feed = feed_for(KEYS, town.municipality_id, make_feed(town))
-    for _ in range(2):
-        note_fetch(feed.id, clock())
+    make_feed(town)
+    feed = db.session.scalars(select(Feed)).one()
+    note_fetches(feed.id, 2, "Thunderbird", clock())
     db.session.commit()
 
-    assert (feed.fetches, feed.fetched_at) == (2, MONDAY)
+    assert (feed.fetches, feed.fetched_at, feed.fetched_by) == (2, MONDAY, "Thunderbird")
 
 
 BODY = FeedBody(b"", '"abc"', TEN)
@@ -119,6 +149,7 @@ LATER, EARLIER = http_date(TEN + timedelta(seconds=1)), http_date(TEN - timedelt
     [
         (None, None, False),
         ('"abc"', None, True),
+        ('"abc-gzip"', None, True),
         ('W/"abc"', None, True),
         ('"x", W/"y,z" , "abc"', None, True),
         ("*", None, True),

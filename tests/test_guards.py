@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from booking.calendars.feed import feed_token
 from booking.calendars.models import Feed
+from booking.calendars.subscriptions import feed_token
 from booking.db import db
 from booking.staff.models import Role
 from booking.townhall.models import Office

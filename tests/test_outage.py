@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from booking import create_app
-from booking.calendars.feed import feed_token
 from booking.calendars.models import Feed
+from booking.calendars.subscriptions import feed_token
 from booking.config import Settings
 from booking.db import db
 from tests.conftest import KEYS, Clock

@@ -1,4 +1,4 @@
-"""The staff's pages: signing in, the agenda, the steps of a visit, feeds and the outbox."""
+"""The staff's pages: signing in, the agenda, the steps of a visit, and the outbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from booking.appointments.booking import Citizen, book
 from booking.appointments.holds import hold
 from booking.appointments.models import Appointment, Channel, Visit
 from booking.appointments.offers import Demand
-from booking.calendars.models import Feed
 from booking.db import begin_write, db
 from booking.links import own_path, token
 from booking.staff.audit import citizen_of
@@ -37,7 +36,6 @@ def people(app: Flask, town: Town) -> None:
         make_staff(town.municipality_id, "ann@testdorp.example.org", Role.ADMINISTRATOR)
         for staff in db.session.scalars(select(Staff)):
             staff.language = "en"
-        db.session.add(Feed(municipality_id=town.municipality_id, desk_id=town.desk_id, name="Civil", made_at=TEN))
         db.session.commit()
 
 
@@ -188,23 +186,6 @@ def test_the_citizen_sees_that_they_are_registered(app: Flask, town: Town, peopl
         booking_id = db.session.get_one(Appointment, id).booking_id
     address = f"/testdorp{own_path('en', token(KEYS, 'booking', booking_id, 1))}"
     assert "You are registered" in Visitor(app).get(address).text
-
-
-def test_a_clerk_sees_feeds_but_only_a_lead_replaces_them(app: Flask, town: Town, people: None) -> None:
-    alice, bob = signed_in(app, "alice"), signed_in(app, "bob")
-    page = alice.get("/testdorp/staff/feeds")
-    address = next(one for one in page.response.text.split('"') if ".ics" in one)
-    path = address.split("localhost:8000", 1)[1]
-    assert alice.get(path).status == 200
-
-    with app.app_context():
-        id = db.session.scalars(select(Feed.id)).one()
-    replace = f"/testdorp/staff/feeds/{id}/replace"
-    assert alice.post(replace, page.forms[0].values).status == 404
-    assert bob.post(replace, bob.get("/testdorp/staff/feeds").forms[0].values).status == 303
-
-    assert Visitor(app).get(path).status == 410
-    assert Visitor(app).get(path.replace(".ics", "x.ics")).status == 404
 
 
 def test_an_account_that_was_ended_is_out_at_once(app: Flask, town: Town, people: None) -> None:

@@ -73,12 +73,12 @@ class Appointment(Base):
 
     id: Mapped[int] = key()
     booking_id: Mapped[int] = mapped_column(ForeignKey("booking.id"), index=True)
-    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"))
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"), active_history=True)  # departures need it
     uid: Mapped[str] = mapped_column(String(120), unique=True)
     sequence: Mapped[int] = mapped_column(default=0)  # rises with every move and cancellation (RFC 5546 2.1.4)
     state: Mapped[AppointmentState] = mapped_column(choice(AppointmentState, "state"))
-    starts_at: Mapped[datetime]
-    ends_at: Mapped[datetime]  # of the visit, without the desk's buffer
+    starts_at: Mapped[datetime] = mapped_column(active_history=True)
+    ends_at: Mapped[datetime] = mapped_column(active_history=True)  # of the visit, without the desk's buffer
     changed_at: Mapped[datetime]
     is_exception: Mapped[bool] = mapped_column(default=False)  # it stays, though outside the hours
 
@@ -118,6 +118,23 @@ class VisitState(StrEnum):
     MISSED = "missed"
     LEFT = "left"
     CANCELLED = "cancelled"
+
+
+class Departure(Base):
+    """An appointment was moved away from a counter: the feeds that no longer hold it show it there as cancelled.
+
+    Written by departures.py, with the sequence that the move gave it.
+    """
+
+    __tablename__ = "departure"
+
+    id: Mapped[int] = key()
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id"))
+    counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id", ondelete="CASCADE"), index=True)
+    sequence: Mapped[int]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    left_at: Mapped[datetime]
 
 
 class Visit(Base):

@@ -60,6 +60,17 @@ def raise_town(municipality: Municipality, now: datetime) -> None:
     _raise_structure([office.id for office in municipality.offices], {municipality.id}, now)
 
 
+def raise_towns(municipality_ids: Iterable[int]) -> None:
+    """What is kept by the revision of the municipality changes, and nothing that an office offers or shows: a feed."""
+    _raise_structure([], set(municipality_ids), None)
+
+
+def raise_all(municipality_id: int) -> None:
+    """What agendas and feeds show may change for a reason outside the town hall: who works where."""
+    _raise_offices(Office.municipality_id == municipality_id)
+    _raise_structure([], {municipality_id}, None)
+
+
 def wait_for(office_ids: Iterable[int]) -> None:
     """Waits for those who change the offices, and makes them wait, without raising anything: to tidy up."""
     _raise(office_ids, _WAIT)
@@ -146,11 +157,15 @@ def _raise_what_was_forgotten(session: Session, _context: object) -> None:
     changed = [one for one in changed if one not in session.dirty or session.is_modified(one)]
     if not changed:
         return
-    offices = select(Office.id, Office.activity_at).where(or_(*{_offices_of(one) for one in changed}))
-    towns = set(session.scalars(select(Municipality.id)))
-    for office_id, activity_at in session.execute(offices).all():
-        _raise_structure([office_id], towns, activity_at + A_SECOND)
-    _raise_structure([], towns, None)
+    _raise_offices(or_(*{_offices_of(one) for one in changed}))
+    _raise_structure([], set(session.scalars(select(Municipality.id))), None)
+
+
+def _raise_offices(which: ColumnElement[bool]) -> None:
+    """Raises these offices without a moment that anybody gave: each is changed a second after it last was."""
+    offices = db.session.execute(select(Office.id, Office.activity_at).where(which).order_by(Office.id)).all()
+    for office_id, activity_at in offices:
+        _raise_structure([office_id], set(), activity_at + A_SECOND)
 
 
 def _raise_structure(office_ids: Iterable[int], town_ids: set[int], now: datetime | None) -> None:

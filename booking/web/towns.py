@@ -75,6 +75,12 @@ def seen_revisions() -> Mapping[int, int]:
     return numbers.revisions
 
 
+def seen_activities() -> Mapping[int, int]:
+    """The activities of all offices as this request read them."""
+    numbers: Numbers = g.numbers
+    return numbers.activities
+
+
 def seen_activity(office_id: int) -> int:
     """The activity of the office as this request read it: what is read later is as new as this number, or newer."""
     numbers: Numbers = g.numbers

@@ -15,7 +15,7 @@ from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import offer
 from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
-from booking.calendars.entry import citizen_calendar
+from booking.calendars.citizen import citizen_calendar
 from booking.db import begin_write, db
 from booking.privacy.forget import forgotten_on
 from booking.staff.accounts import (
