@@ -77,6 +77,7 @@ class Base(DeclarativeBase):
         dict[str, str]: JSON,
         list[str]: JSON,
         list[dict[str, Any]]: JSON,
+        list[list[int]]: JSON,
     }
 
 

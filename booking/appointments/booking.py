@@ -10,6 +10,7 @@ from uuid import uuid4
 from sqlalchemy import update
 from sqlalchemy.orm.attributes import set_committed_value
 
+from booking.appointments.holds import demand_held, look_again
 from booking.appointments.limits import Contact, back_at, take_contacts
 from booking.appointments.models import (
     Appointment,
@@ -24,7 +25,7 @@ from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
-from booking.appointments.writing import Ids, Written, look, write
+from booking.appointments.writing import Ids, Written, hand_over, look, write
 from booking.db import db
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import row
@@ -65,20 +66,43 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     ids = look(held, office.municipality, contacts, now)
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
-    demand = Demand(held.service, held.people)
+    demand = demand_held(held)
     line = _counter_for(held, demand, office, known, now)
     booking = _booking(ids, held, citizen, channel, now)
     appointment = _appointment(booking, held, demand, now)
     appointment.id, appointment.counter_id = ids.appointment, line.counter_id
     set_committed_value(appointment, "booking", booking)
-    item = AppointmentService(appointment_id=ids.appointment, service_id=demand.service.id, position=0)
-    item.people = demand.people
-    told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, [demand.service])
+    item, *others = _items(appointment, demand)
+    services = [service for service, _people in demand.items]
+    told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, services)
     messages = [row(office.municipality_id, (ids.appointment, 0), notice, now) for notice in told]
     audited = audit_line(actor, "book", ("appointment", ids.appointment), now, channel=channel.value)
     handed = write(Written(booking, appointment, item, messages, audited), held, now)
-    _take_missing(set(_ticks(line, demand, held.starts_at)) - handed, appointment, office.id, now)
+    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed, appointment, office.id, now)
+    db.session.add_all(others)
     return booking
+
+
+def join(booking: Booking, held: Hold, actor: Actor, now: datetime) -> None:
+    """Adds the appointment of a further desk to the booking, by its own hold, unless it is there already.
+
+    The offices are raised already. Raises SlotTaken. Flushes.
+    """
+    look_again(held)
+    if held.booking_id is not None:
+        return
+    office, demand = held.counter.desk.office, demand_held(held)
+    line = _counter_for(held, demand, office, raise_activity([office.id], now), now)
+    appointment = _appointment(booking, held, demand, now)
+    appointment.counter_id = line.counter_id
+    db.session.add(appointment)
+    db.session.flush()
+    db.session.add_all(_items(appointment, demand))
+    handed = hand_over(held, appointment, now)
+    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed, appointment, office.id, now)
+    announce(appointment, office.municipality, Kind.CONFIRMATION, now)
+    record(actor, "book", ("appointment", appointment.id), now, channel=booking.channel.value)
+    db.session.flush()
 
 
 def move(appointment: Appointment, office: Office, start: datetime, actor: Actor, now: datetime) -> None:
@@ -89,7 +113,7 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
     start = start.astimezone(UTC)  # its end is a sum, which a wall clock would get wrong when it is changed
     lock(appointment)
     known = raise_office([appointment.counter.desk.office_id, office.id], now)
-    _check_changeable(appointment, now)
+    check_changeable(appointment, now)
     if start == appointment.starts_at and office.id == appointment.counter.desk.office_id:
         return
     demand = demand_of(appointment)
@@ -99,17 +123,22 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
     if line is None:
         raise SlotTaken
     if actor.is_staff:
-        reclaim(line.counter_id, _ticks(line, demand, start))
-    before = appointment.starts_at
+        reclaim(line.counter_id, ticks_for(line, demand, start))
     _shift_ticks(appointment, line, demand, start, now)
-    appointment.counter_id = line.counter_id
+    place(appointment, line.counter_id, start, actor, now)
+
+
+def place(appointment: Appointment, counter_id: int, start: datetime, actor: Actor, now: datetime) -> None:
+    """Writes down where and when the appointment is from now on, and tells so; it has the ticks already. Flushes."""
+    before = appointment.starts_at
+    appointment.counter_id = counter_id
     appointment.starts_at = start
-    appointment.ends_at = start + demand.length
+    appointment.ends_at = start + demand_of(appointment).length
     appointment.sequence += 1
     appointment.changed_at = now
     db.session.flush()
     db.session.refresh(appointment)
-    announce(appointment, office.municipality, Kind.MOVE, now)
+    announce(appointment, appointment.counter.desk.office.municipality, Kind.MOVE, now)
     record(actor, "move", ("appointment", appointment.id), now, before=before.isoformat(), after=start.isoformat())
     db.session.flush()
 
@@ -120,7 +149,7 @@ def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
     raise_office([appointment.counter.desk.office_id], now)
     if not appointment.is_booked:
         return
-    _check_changeable(appointment, now)
+    check_changeable(appointment, now)
     appointment.state = AppointmentState.CANCELLED
     appointment.sequence += 1
     appointment.changed_at = now
@@ -151,8 +180,9 @@ def is_changeable(appointment: Appointment, now: datetime) -> bool:
 
 
 def demand_of(appointment: Appointment) -> Demand:
-    item = appointment.items[0]
-    return Demand(item.service, item.people)
+    """What the appointment is for."""
+    first, *others = appointment.wanted
+    return Demand(*first, tuple(others))
 
 
 def without(lines: OfficeLines, appointment: Appointment) -> OfficeLines:
@@ -179,7 +209,8 @@ def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int,
             return line
         raise SlotTaken  # the counter was closed while the form was filled in
     is_offered = offer(lines, demand, now).has(held.starts_at)
-    found = tightest(lines, demand, held.starts_at) if is_offered else None
+    among = {one.id for one in held.counter.desk.counters} if held.desks > 1 else None  # the ways lead to this desk
+    found = tightest(lines, demand, held.starts_at, among) if is_offered else None
     if found is None:
         raise SlotTaken
     return found
@@ -193,7 +224,7 @@ def _take_missing(ticks: set[int], appointment: Appointment, office_id: int, now
 
 
 def _shift_ticks(appointment: Appointment, line: CounterLine, demand: Demand, start: datetime, now: datetime) -> None:
-    wanted = _ticks(line, demand, start)
+    wanted = ticks_for(line, demand, start)
     stays = line.counter_id == appointment.counter_id
     own = set(ticks_of(appointment.id)) if stays else set()
     take(line.counter_id, set(wanted) - own, now, appointment_id=appointment.id)
@@ -201,12 +232,14 @@ def _shift_ticks(appointment: Appointment, line: CounterLine, demand: Demand, st
     free(appointment.id, appointment.counter_id, now, back, keep=wanted if stays else ())
 
 
-def _ticks(line: CounterLine, demand: Demand, start: datetime) -> range:
+def ticks_for(line: CounterLine, demand: Demand, start: datetime) -> range:
+    """What the visit takes at this counter, with the buffer behind it."""
     first = tick_of(start)
     return range(first, first + demand.ticks + line.buffer)
 
 
-def _check_changeable(appointment: Appointment, now: datetime) -> None:
+def check_changeable(appointment: Appointment, now: datetime) -> None:
+    """Raises TooLate unless it may still be moved or cancelled."""
     db.session.expire(appointment, ["visit"])
     if not is_changeable(appointment, now):
         raise TooLate
@@ -227,6 +260,13 @@ def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: date
         first_free_at=held.first_free_at,
         generation=1,
     )
+
+
+def _items(appointment: Appointment, demand: Demand) -> list[AppointmentService]:
+    return [
+        AppointmentService(appointment_id=appointment.id, service_id=service.id, position=position, people=people)
+        for position, (service, people) in enumerate(demand.items)
+    ]
 
 
 def _pseudonyms(citizen: Citizen) -> dict[str, str]:

@@ -14,7 +14,7 @@ from booking.appointments.offers import Demand, first_free, offer, offers, tight
 from booking.appointments.timelines import office_lines
 from booking.db import db, insert_row, know, run, table
 from booking.slots.clock import tick_of
-from booking.townhall.models import Office
+from booking.townhall.models import Municipality, Office, Service
 from booking.townhall.revisions import raise_revision
 from booking.townhall.standing import Standing
 
@@ -33,13 +33,12 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     if not (holder.is_staff or old or any(one.office_id == office.id and one.has(start) for one in on_offer)):
         return _twin_or_taken(office, demand, start, now, holder)
     take_turn(holder, now)
-    twin = _twin(office, demand, start, now, holder)
+    twin = twin_of(office, demand, start, now, holder)
     if twin is not None:
         return twin
     check_holds(municipality, holder, now)
-    known = raise_revision([office.id, *([old.counter.desk.office_id] if old else [])])
-    if old is not None:
-        _let_go(old, now)
+    known = raise_revision([office.id, *offices_given_back(holder)])
+    give_back(holder, now)
     shown = first_free(on_offer)
     lines = office_lines(office, now, known[office.id])
     lines = lines.for_staff() if holder.is_staff else lines
@@ -51,21 +50,47 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
         reclaim(counter.counter_id, ticks)
     else:
         check_day(lines, municipality, ticks, now)
-    held = Hold(
-        counter_id=counter.counter_id,
-        service_id=demand.service.id,
-        people=demand.people,
-        starts_at=start,
-        made_at=now,
-        expires_at=now + timedelta(minutes=municipality.hold_minutes),
-        first_free_at=shown and shown[1],
-        browser=holder.browser,
-        address=holder.address,
-    )
+    held = new_hold(demand, start, municipality, holder, now)
+    held.counter_id = counter.counter_id
+    held.first_free_at = shown and shown[1]
     insert_row(held)
     take(counter.counter_id, ticks, now, hold_id=held.id, expires_at=held.expires_at)
     know(held)
     return held
+
+
+def new_hold(demand: Demand, start: datetime, municipality: Municipality, holder: Holder, now: datetime) -> Hold:
+    """A hold that is not yet in the database and has no counter."""
+    return Hold(
+        service_id=demand.service.id,
+        people=demand.people,
+        others=_others(demand),
+        starts_at=start,
+        made_at=now,
+        expires_at=now + timedelta(minutes=municipality.hold_minutes),
+        browser=holder.browser,
+        address=holder.address,
+    )
+
+
+def visit_of(held: Hold) -> list[Hold]:
+    """All holds of the visit that this one begins, in their order: itself, and those of the desks after it."""
+    if held.desks == 1:
+        return [held]
+    query = select(Hold).where(Hold.first_id == held.id).order_by(Hold.starts_at)
+    return [held, *db.session.scalars(query)]
+
+
+def offices_given_back(holder: Holder) -> set[int]:
+    """The offices of what is given back: they are raised with those of the new hold."""
+    old = holder.gives_back
+    return {one.counter.desk.office_id for one in visit_of(old)} if old else set()
+
+
+def give_back(holder: Holder, now: datetime) -> None:
+    """Ends before its time what the holder gives back. The office rows are raised already."""
+    for one in visit_of(holder.gives_back) if holder.gives_back else []:
+        _let_go(one, now)
 
 
 def hold_of(id: int, standing: Standing) -> Hold | None:
@@ -75,9 +100,21 @@ def hold_of(id: int, standing: Standing) -> Hold | None:
     service = standing.services_by_id.get(held.service_id) if held else None
     if held is None or counter is None or service is None:
         return None
+    if not all(other_id in standing.services_by_id for other_id, _people in held.others):
+        return None
     set_committed_value(held, "counter", counter)
     set_committed_value(held, "service", service)
     return held
+
+
+def demand_held(held: Hold) -> Demand:
+    """What the hold is for."""
+    others = ((db.session.get_one(Service, id), people) for id, people in held.others)
+    return Demand(held.service, held.people, tuple(others))
+
+
+def _others(demand: Demand) -> list[list[int]]:
+    return [[service.id, people] for service, people in demand.others]
 
 
 def look_again(held: Hold) -> None:
@@ -92,20 +129,30 @@ _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindp
 
 
 def extend(held: Hold, now: datetime) -> None:
-    """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all. Flushes.
+    """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all; a whole visit or
+    nothing of it. Flushes.
 
     Raises SlotTaken when the slot is gone, has begun, or was kept for long enough. A hold that has become a
     booking stays as it is.
     """
-    office = held.counter.desk.office
-    raise_revision([office.id])
-    look_again(held)
+    holds = visit_of(held)
+    raise_revision(one.counter.desk.office_id for one in holds)
+    for one in holds:
+        look_again(one)
     if held.booking_id is not None:
         return
     if now >= held.starts_at or now >= held.made_at + LONGEST:
         raise SlotTaken
+    for one in holds:
+        _keep_longer(one, now)
+    db.session.flush()
+
+
+def _keep_longer(held: Hold, now: datetime) -> None:
+    """Takes the hold's own slot again until a later end. Raises SlotTaken."""
+    office = held.counter.desk.office
     free_hold(held.id, held.counter_id, now)
-    demand = Demand(held.service, held.people)
+    demand = demand_held(held)
     lines = office_lines(office, now)
     line = next(line for line in lines.counters if line.counter_id == held.counter_id)
     first = tick_of(held.starts_at)
@@ -114,7 +161,6 @@ def extend(held: Hold, now: datetime) -> None:
     held.expires_at = now + timedelta(minutes=office.municipality.hold_minutes)
     ticks = range(first, first + demand.ticks + line.buffer)
     take(held.counter_id, ticks, now, hold_id=held.id, expires_at=held.expires_at)
-    db.session.flush()
 
 
 def forget_ended(now: datetime) -> None:
@@ -124,19 +170,21 @@ def forget_ended(now: datetime) -> None:
     )
 
 
-def _twin(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold | None:
-    """The living hold that this browser has of the same slot: its button was pressed twice."""
+def twin_of(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold | None:
+    """The living hold that this browser has of the same slot: its button was pressed twice. Of a visit of several
+    desks that of the first."""
     if holder.browser is None:
         return None
     same = (Hold.starts_at == start, Hold.service_id == demand.service.id, Hold.people == demand.people)
-    lives = (Hold.expires_at > now, Hold.booking_id.is_(None))
+    lives = (Hold.expires_at > now, Hold.booking_id.is_(None), Hold.first_id.is_(None))
     found = db.session.scalars(select(Hold).where(Hold.browser == holder.browser, *same, *lives))
-    return next((one for one in found if one.counter.desk.office_id == office.id), None)
+    others = _others(demand)
+    return next((one for one in found if one.counter.desk.office_id == office.id and one.others == others), None)
 
 
 def _twin_or_taken(office: Office, demand: Demand, start: datetime, now: datetime, holder: Holder) -> Hold:
     """Refuses what is not on offer before anybody waits for it: of many who come at once nearly all do so in vain."""
-    twin = _twin(office, demand, start, now, holder)
+    twin = twin_of(office, demand, start, now, holder)
     if twin is None:
         raise SlotTaken
     return twin

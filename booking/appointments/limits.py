@@ -84,7 +84,8 @@ def check_holds(municipality: Municipality, holder: Holder, now: datetime) -> No
         (holder.address, Hold.address, municipality.holds_per_address),
     ]
     rules = [rule for rule in rules if rule[0]]
-    lives = and_(Hold.expires_at > now, Hold.booking_id.is_(None), Hold.id != (holder.gives_back_id or 0))
+    lives = and_(Hold.expires_at > now, Hold.booking_id.is_(None), Hold.first_id.is_(None))  # a visit counts once
+    lives &= Hold.id != (holder.gives_back_id or 0)
     counted = [
         select(func.count(Hold.id)).where(column == subject, lives).scalar_subquery() for subject, column, _ in rules
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from booking.db import Base, choice, key
+from booking.db import Base, BigKey, choice, key
 from booking.townhall.models import Counter, Service
 
 
@@ -90,6 +90,15 @@ class Appointment(Base):
     @property
     def is_booked(self) -> bool:
         return self.state == AppointmentState.BOOKED
+
+    @property
+    def minutes(self) -> int:
+        return int((self.ends_at - self.starts_at).total_seconds()) // 60
+
+    @property
+    def wanted(self) -> list[tuple[Service, int]]:
+        """Its services in their order, each with the people it is for."""
+        return [(item.service, item.people) for item in self.items]
 
 
 class AppointmentService(Base):
@@ -201,17 +210,23 @@ class Hold(Base):
     """A slot kept while the citizen fills in the form; it ends when `expires_at` is past, whoever runs or not."""
 
     __tablename__ = "hold"
-    __table_args__ = (CheckConstraint("people >= 1", name="people"),)
+    __table_args__ = (
+        CheckConstraint("people >= 1", name="people"),
+        CheckConstraint("desks >= 1", name="desks"),
+    )
 
     id: Mapped[int] = key()
     counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"))
     service_id: Mapped[int] = mapped_column(ForeignKey("service.id"))
     people: Mapped[int]
+    others: Mapped[list[list[int]]] = mapped_column(default=list, server_default="[]")  # services: [[id, people], …]
     starts_at: Mapped[datetime]
     made_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     first_free_at: Mapped[datetime | None]  # the first time that was on offer when this one was chosen
     booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id"))  # what it became: a second click finds it
+    desks: Mapped[int] = mapped_column(default=1, server_default="1")  # that this visit holds, each by a row of its own
+    first_id: Mapped[int | None] = mapped_column(BigKey, index=True)  # the hold of its first desk; both go together
     browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;
     address: Mapped[str | None] = mapped_column(String(32), index=True)  # none for staff
 

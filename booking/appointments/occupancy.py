@@ -50,6 +50,18 @@ def ticks_of(appointment_id: int) -> list[int]:
     return list(db.session.scalars(select(Occupancy.tick).where(Occupancy.appointment_id == appointment_id)))
 
 
+def places_of(appointment_id: int) -> list[tuple[int, int]]:
+    """The counters and ticks that the appointment occupies, buffer included."""
+    places = select(Occupancy.counter_id, Occupancy.tick).where(Occupancy.appointment_id == appointment_id)
+    return [(counter_id, tick) for counter_id, tick in db.session.execute(places)]
+
+
+def pass_on(givers: Sequence[int], taker: int, counter_id: int, ticks: Sequence[int]) -> None:
+    """What these appointments have of the ticks becomes the taker's."""
+    theirs = _at(counter_id, ticks) & Occupancy.appointment_id.in_(givers)
+    db.session.execute(update(Occupancy).where(theirs).values(appointment_id=taker), execution_options=_UNSEEN)
+
+
 def free(appointment_id: int, counter_id: int, now: datetime, back_at: datetime, keep: Iterable[int] = ()) -> None:
     """Gives the appointment's ticks at this counter back, but for those to keep; others may take them from
     `back_at` on (staff at once)."""

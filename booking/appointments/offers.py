@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,21 +16,38 @@ from booking.slots.timeline import first_in, mask_of, ticks_in
 from booking.townhall.models import Office, Service
 from booking.townhall.revisions import revisions
 
+Item = tuple[Service, int]  # a service for so many people
+
 
 @dataclass(frozen=True)
 class Demand:
-    """What a citizen asks for: a service for so many people."""
+    """What a citizen asks for at one counter: a service for so many people, and others that are dealt with as well."""
 
     service: Service
     people: int = 1
+    others: tuple[Item, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All services, each with its people."""
+        return ((self.service, self.people), *self.others)
+
+    @property
+    def service_ids(self) -> frozenset[int]:
+        return frozenset([self.service.id, *(service.id for service, _people in self.others)])
+
+    @property
+    def minutes(self) -> int:
+        """How long it takes: the minutes of the services add up."""
+        return self.service.length(self.people) + sum(service.length(people) for service, people in self.others)
 
     @property
     def length(self) -> timedelta:
-        return timedelta(minutes=self.service.length(self.people))
+        return timedelta(minutes=self.minutes)
 
     @property
     def ticks(self) -> int:
-        return self.service.length(self.people) // TICK_MINUTES
+        return self.minutes // TICK_MINUTES
 
 
 @dataclass(frozen=True)
@@ -93,9 +110,11 @@ Nearby = tuple[datetime, int]  # a free start and the id of its office
 
 
 def offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
-    """The starts free at any counter of the office that does the service, within its notice and horizon."""
+    """The starts free at any counter of the office that does all services, within their notice and horizon."""
     zone, base = lines.horizon.zone, lines.horizon.base
-    mask = lines.fitting(demand.service.id, demand.ticks) & bookable(demand.service, now, zone, base)
+    mask = lines.fitting(demand.service_ids, demand.ticks)
+    for service, _people in demand.items:
+        mask &= bookable(service, now, zone, base)
     return Offer(lines.office_id, zone, base, mask)
 
 
@@ -155,13 +174,17 @@ def _order(one: Nearby) -> tuple[float, int]:
     return one[0].timestamp(), one[1]
 
 
-def tightest(lines: OfficeLines, demand: Demand, start: datetime) -> CounterLine | None:
-    """The counter that loses least by this visit, of those that are free for it; None where none is."""
-    base, tick, id = lines.horizon.base, tick_of(start), demand.service.id
+def tightest(lines: OfficeLines, demand: Demand, start: datetime, among: Set[int] | None = None) -> CounterLine | None:
+    """The counter that loses least by this visit, of those that are free for it (and `among` these, by their ids);
+    None where none is."""
+    base, tick, ids = lines.horizon.base, tick_of(start), demand.service_ids
     fitting = {
         line.counter_id: line
         for line in lines.counters
-        if id in line.services and tick >= base and line.fits(demand.ticks) >> (tick - base) & 1
+        if ids <= line.services
+        and (among is None or line.counter_id in among)
+        and tick >= base
+        and line.fits(demand.ticks) >> (tick - base) & 1
     }
     if len(fitting) < 2:
         return next(iter(fitting.values()), None)

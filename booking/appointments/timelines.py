@@ -71,9 +71,9 @@ class OfficeLines:
     lengths: Mapping[int, int] = field(default_factory=dict)  # of the services done here, in ticks, for one person
     _fitting: dict[tuple[frozenset[int], int], int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def fitting(self, service_id: int, length: int) -> int:
-        """The starts at which a visit of `length` ticks fits at any counter that does the service."""
-        doing = [counter for counter in self.counters if service_id in counter.services]
+    def fitting(self, service_ids: frozenset[int], length: int) -> int:
+        """The starts at which a visit of `length` ticks fits at any counter that does all these services."""
+        doing = [counter for counter in self.counters if service_ids <= counter.services]
         who = frozenset(counter.counter_id for counter in doing)  # many services share their counters
         found = self._fitting.get((who, length))
         if found is None:

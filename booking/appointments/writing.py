@@ -75,6 +75,14 @@ def write(rows: Written, held: Hold, now: datetime) -> set[int]:
     return ticks
 
 
+def hand_over(held: Hold, appointment: Appointment, now: datetime) -> set[int]:
+    """Makes the hold of a further desk the booking's, and hands its ticks over if it lives; which ticks those are."""
+    values = {"from_hold": held.id, "booking_id": appointment.booking_id, "appointment_id": appointment.id, "now": now}
+    run(_BECOME, values)
+    set_committed_value(held, "booking_id", appointment.booking_id)
+    return set(run(_HAND_OVER, values).scalars())
+
+
 @lru_cache(maxsize=16)
 def _looking(channels: tuple[MessageChannel, ...]) -> Executable:
     holds, bookings = table(Hold), table(Booking)

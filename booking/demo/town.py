@@ -19,7 +19,17 @@ from booking.slots.clock import day_start, moment_of
 from booking.staff.accounts import add, grant
 from booking.staff.models import Role
 from booking.townhall.catalogue import import_catalogue
-from booking.townhall.models import Closure, Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
+from booking.townhall.models import (
+    Closure,
+    Counter,
+    CounterService,
+    Desk,
+    Municipality,
+    Office,
+    OpeningHours,
+    Service,
+    Way,
+)
 from booking.townhall.revisions import raise_town
 from booking.townhall.search import words_in
 
@@ -239,6 +249,7 @@ def build_demo(now: datetime, keys: Keys, report: Callable[[str], None] = lambda
     counters = [counter for plan in OFFICES for counter in _add_office(town, plan, now)]
     db.session.flush()
     report(f"Demo: town hall with {len(OFFICES)} offices and {len(counters)} counters")
+    db.session.add(Way(one_id=town.offices[0].id, other_id=town.offices[1].id, minutes=20))
     _add_hours(counters, date(today.year - 1, 1, 1))
     added = import_catalogue(town, CATALOGUE.read_bytes(), now).added
     _share_out(counters)
@@ -283,6 +294,7 @@ def _add_office(town: Municipality, plan: OfficePlan, now: datetime) -> list[tup
         address=plan.address,
         directions=plan.directions,
         activity_at=now,
+        walk_minutes=3,
     )
     for position, desk in enumerate(plan.desks, start=1):
         made = Desk(

@@ -3,6 +3,10 @@
 Columns: key, desk, minutes, extra_person_minutes, max_people, in_person, walk_in, online, sensitive, fee_eur (empty
 where the council sets it), min_notice_hours, max_days_ahead; then name, summary, who, bring and words, each once a
 language (name_nl, name_fr …), bring and words separated by semicolons; and source, which is not read.
+
+Columns that may be left out, and then change nothing: combines (a word; services that share it can be dealt with in
+one appointment, empty for one that is dealt with alone), and after (the keys of services and desks, separated by
+semicolons, that come first when several desks are seen in one visit).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from graphlib import CycleError, TopologicalSorter
 from itertools import zip_longest
 from typing import Any
 
@@ -87,6 +92,7 @@ def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence
         raise CatalogueError(problems)
     rows = [_row(number, dict(zip_longest(columns, cells)), languages, desk_keys, problems) for number, cells in lines]
     problems += _duplicates(rows)
+    problems += _unknown(rows, desk_keys) if not problems else []
     if problems:
         raise CatalogueError(problems)
     return rows
@@ -126,7 +132,7 @@ def _column_problems(columns: Sequence[str], languages: Sequence[str]) -> list[s
         return ["Line 1: the columns are separated by semicolons; save the file as CSV with commas and try again."]
     wanted = [*_COLUMNS, *(f"{text}_{language}" for text in TEXTS for language in languages)]
     missing = [name for name in wanted if name not in columns]
-    strange = [name for name in columns if name not in wanted and not _is_ignored(name)]
+    strange = [name for name in columns if name not in (*wanted, *_OPTIONAL) and not _is_ignored(name)]
     twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
     problems = [f"Line 1: the column {name!r} is missing." for name in missing]
     problems += [f"Line 1: the column {name!r} is not known; take it out or correct its name." for name in strange]
@@ -151,7 +157,7 @@ def _row(
     if None in line or None in line.values():
         wrong("it has more or fewer fields than the header; is a comma missing its quotation marks?")
         return Row(number, {"key": line.get("key")}, {})
-    for column, (name, read) in _COLUMNS.items():
+    for column, (name, read) in (_COLUMNS | {name: one for name, one in _OPTIONAL.items() if name in line}).items():
         try:
             values[name] = read(line[column].strip())
         except ValueError as reason:
@@ -184,6 +190,26 @@ def _duplicates(rows: Sequence[Row]) -> list[str]:
         service_key = row.values.get("key")
         if service_key and first.setdefault(service_key, row.line) != row.line:
             problems.append(f"Line {row.line} ({service_key}): the key stands in line {first[service_key]} already.")
+    return problems
+
+
+def _unknown(rows: Sequence[Row], desk_keys: Sequence[str]) -> list[str]:
+    """What stands in `after` must be in the file or be a desk, and nothing may come before itself."""
+    keys = {row.values["key"]: row.values["desk_key"] for row in rows}
+    problems = []
+    before: dict[str, set[str]] = {}
+    for row in rows:
+        key, after = row.values["key"], row.values.get("comes_after", [])
+        for name in after:
+            if name not in keys and name not in desk_keys:
+                problems.append(
+                    f"Line {row.line} ({key}): after names {name!r}, which is neither a service nor a desk."
+                )
+        before[key] = {one for one, desk in keys.items() if one in after or (desk in after and desk != keys[key])}
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        problems.append(f"The services {', '.join(sorted(set(error.args[1])))} come after each other in a circle.")
     return problems
 
 
@@ -234,6 +260,16 @@ def _key(text: str) -> str:
     return text
 
 
+def _word(text: str) -> str | None:
+    if len(text) > 40:
+        raise ValueError("it must be a word of at most 40 characters, or empty.")
+    return text or None
+
+
+def _keys(text: str) -> list[str]:
+    return [_key(key.strip()) for key in text.split(";") if key.strip()]
+
+
 def _whole(least: int, most: int, step: int = 1) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text) if text.isascii() and text.isdigit() else -1
@@ -279,4 +315,9 @@ _COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "fee_eur": ("fee", _fee),
     "min_notice_hours": ("min_notice_hours", _whole(0, 10_000)),
     "max_days_ahead": ("max_days_ahead", _whole(1, 400)),
+}
+
+_OPTIONAL: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "combines": ("combines", _word),
+    "after": ("comes_after", _keys),
 }

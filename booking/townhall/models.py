@@ -36,6 +36,7 @@ class Municipality(Base):
         CheckConstraint(f"quiet_from BETWEEN 0 AND {MINUTES_A_DAY}", name="quiet_from"),
         CheckConstraint(f"quiet_until BETWEEN 0 AND {MINUTES_A_DAY}", name="quiet_until"),
         CheckConstraint("speaks IN ('citizen', 'authoritative')", name="speaks"),
+        CheckConstraint("longest_wait_minutes BETWEEN 0 AND 240", name="longest_wait_minutes"),
     )
 
     id: Mapped[int] = key()
@@ -62,6 +63,7 @@ class Municipality(Base):
     quiet_from: Mapped[int] = mapped_column(default=20 * 60 + 30)  # from here, in minutes after midnight, to here no
     quiet_until: Mapped[int] = mapped_column(default=8 * 60)  # reminder goes out; the same twice: there are none
     speaks: Mapped[str] = mapped_column(String(20), default="citizen")  # whose language messages are in
+    longest_wait_minutes: Mapped[int] = mapped_column(default=45)  # between two desks of one visit, the way aside
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
 
@@ -73,6 +75,7 @@ class Office(Base):
     """A building with an address. `revision` counts what it offers, `activity` all that agendas and feeds show."""
 
     __tablename__ = "office"
+    __table_args__ = (CheckConstraint("walk_minutes BETWEEN 0 AND 60", name="walk_minutes"),)
 
     id: Mapped[int] = key()
     municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), index=True)
@@ -86,12 +89,27 @@ class Office(Base):
     revision: Mapped[int] = mapped_column(default=1)
     activity: Mapped[int] = mapped_column(default=1)
     activity_at: Mapped[datetime]  # when `activity` last rose; never goes back
+    walk_minutes: Mapped[int] = mapped_column(default=5)  # from one desk to another
 
     municipality: Mapped[Municipality] = relationship(back_populates="offices")
     desks: Mapped[list[Desk]] = relationship(back_populates="office", order_by="Desk.position")
 
     def name(self, language: str) -> str:
         return spoken(self.names, language, self.municipality.language)
+
+
+class Way(Base):
+    """How long it takes from one office to another, either way. Offices without one are never combined in a visit."""
+
+    __tablename__ = "way"
+    __table_args__ = (
+        CheckConstraint("one_id < other_id", name="one_before_other"),
+        CheckConstraint("minutes BETWEEN 0 AND 120", name="minutes"),
+    )
+
+    one_id: Mapped[int] = mapped_column(ForeignKey("office.id", ondelete="CASCADE"), primary_key=True)
+    other_id: Mapped[int] = mapped_column(ForeignKey("office.id", ondelete="CASCADE"), primary_key=True)
+    minutes: Mapped[int]
 
 
 class Change(Base):
@@ -189,6 +207,10 @@ class Service(Base):
     min_notice_hours: Mapped[int]
     max_days_ahead: Mapped[int]
     reminders: Mapped[list[dict[str, Any]] | None]  # of its own; None: those of the municipality
+    # Services with the same word can be dealt with in one appointment, one after the other at one counter.
+    combines: Mapped[str | None] = mapped_column(String(40))
+    # Keys of services and desks that come first in a visit of several.
+    comes_after: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
 
     texts: Mapped[list[ServiceText]] = relationship(
         back_populates="service", cascade="all, delete-orphan", lazy="selectin"
@@ -201,6 +223,14 @@ class Service(Base):
     def length(self, people: int) -> int:
         """Minutes that one visit of so many people takes."""
         return self.minutes + self.extra_person_minutes * (people - 1)
+
+    def combines_with(self, other: Service) -> bool:
+        """Whether one appointment can be for both."""
+        return self.id != other.id and self.combines is not None and self.combines == other.combines
+
+    def must_follow(self, other: Service) -> bool:
+        """Whether in one visit the other one comes first."""
+        return other.key in self.comes_after or (other.desk_key in self.comes_after and other.desk_key != self.desk_key)
 
 
 class ServiceText(Base):

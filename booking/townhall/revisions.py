@@ -26,6 +26,7 @@ from booking.townhall.models import (
     OpeningHours,
     Service,
     ServiceText,
+    Way,
 )
 
 A_SECOND = timedelta(seconds=1)
@@ -183,7 +184,7 @@ def _raise_structure(office_ids: Iterable[int], town_ids: set[int], now: datetim
         towns |= town_ids
 
 
-_KEPT = (Municipality, Office, Desk, Counter, Service, ServiceText, CounterService, OpeningHours, Closure)
+_KEPT = (Municipality, Office, Desk, Counter, Service, ServiceText, CounterService, OpeningHours, Closure, Way)
 
 
 def _offices_of(one: object) -> ColumnElement[bool]:

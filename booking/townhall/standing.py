@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.db import db, read_once, snapshot
-from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, Way
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Standing:
     desks: Sequence[Desk]  # office by office
     counters: Mapping[int, Counter]
     doing: Mapping[int, tuple[Office, ...]]  # service id → the offices with a counter that does it
+    ways: Mapping[tuple[int, int], int]  # two offices' ids → minutes from one to the other
 
     def service(self, key: str) -> Service | None:
         return self.services_by_key.get(key)
@@ -93,6 +94,7 @@ def _load(slug: str) -> Standing:
             .add_columns(Office.position)
         ).all()
         offices = {office.id: office for office in town.offices}
+        ways = session.scalars(select(Way).where(Way.one_id.in_(offices))).all()
         _know_each_other(town, all_services)
         session.expunge_all()
     by_service: dict[int, tuple[Office, ...]] = {}
@@ -109,6 +111,7 @@ def _load(slug: str) -> Standing:
         desks=desks,
         counters={counter.id: counter for desk in desks for counter in desk.counters},
         doing=by_service,
+        ways={pair: way.minutes for way in ways for pair in ((way.one_id, way.other_id), (way.other_id, way.one_id))},
     )
 
 

@@ -103,7 +103,8 @@ def look() -> str:
 
 def other_languages() -> list[tuple[str, str]]:
     """The other languages of the municipality, each with the address of this page in it."""
-    endpoint, args = g.get("shown_as") or (request.endpoint, request.view_args or {})
+    posted = g.get("shown_as") if request.method == "POST" else None
+    endpoint, args = posted or (request.endpoint, request.view_args or {})
     query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
     if endpoint is None or request.routing_exception is not None or not g.get("language_in_path"):
         endpoint, args, query = "citizen.home", {}, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking import links
-from booking.appointments.booking import Citizen, book
-from booking.appointments.holds import extend, hold, hold_of
+from booking.appointments.booking import Citizen
+from booking.appointments.holds import demand_held, extend, hold, hold_of, visit_of
 from booking.appointments.limits import ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken
-from booking.appointments.offers import Demand, Nearby, nearest, offers
+from booking.appointments.offers import Demand, Item, Nearby, nearest, offers
+from booking.appointments.together import book_visit, hold_visit
 from booking.db import begin_write, db
 from booking.outbox.models import MessageChannel
 from booking.privacy.forget import erasure_day
@@ -25,6 +27,7 @@ from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.find import service_page
+from booking.web.citizen.several import asked_items, errands_for, legs_held, times_address, visit_page
 from booking.web.forms import DetailsForm
 from booking.web.language import language
 from booking.web.pages import now
@@ -35,14 +38,14 @@ NEAREST = 6
 
 @citizen.post("/hold")
 def take() -> ResponseReturnValue:
-    """Holds the chosen slot ("<office>.<tick>") and goes on to the form."""
-    demand, office, start = chosen_demand(), *chosen_slot()
+    """Holds the chosen slot ("<office>.<tick>"), that of each desk of a visit, and goes on to the form."""
+    items, office, start = chosen_items(), *chosen_slot()
     try:
-        held = hold(office, demand, start, now(), _holder())
+        held = _hold(items, office, start)
     except SlotTaken:
-        return taken_page(demand, start)
+        return taken_page(items, start)
     except HoldLimit as limit:
-        return limit_page(demand, start, limit)
+        return limit_page(items, start, limit)
     token = hold_token(held)
     db.session.commit()
     session["hold"] = token
@@ -66,12 +69,12 @@ def confirm(token: str) -> ResponseReturnValue:
     if held.booking_id is None and not form.validate():
         return _details_page(held, form), 422
     person = _person(form)
-    demand, start = Demand(held.service, held.people), held.starts_at
+    items, start = items_held(held), held.starts_at
     try:
-        booking = book(held, person, Channel.WEB, citizen_of(town().id), now())
+        booking = book_visit(held, person, Channel.WEB, citizen_of(town().id), now())
     except SlotTaken:
         _keep_typed(form)
-        return taken_page(demand, start)
+        return taken_page(items, start)
     except ContactLimit:
         return _too_many(token, form, person)
     address = own_address(booking, booked=1)
@@ -85,34 +88,39 @@ def more_time(token: str) -> ResponseReturnValue:
     """The citizen needs longer; what was typed so far is kept."""
     held = held_by(token)
     _keep_typed(DetailsForm())
-    demand, start = Demand(held.service, held.people), held.starts_at
+    items, start = items_held(held), held.starts_at
     if held.booking_id is None:
         try:
             extend(held, now())
         except SlotTaken:
-            return taken_page(demand, start)
+            return taken_page(items, start)
         db.session.commit()
     return redirect(url_for("citizen.details", token=token, _anchor="hold"), 303)
 
 
-def taken_page(demand: Demand, start: datetime) -> tuple[str, int]:
+def taken_page(items: Sequence[Item], start: datetime) -> tuple[str, int]:
     """409: somebody was faster. Nothing typed is lost, and the nearest free times are on the page."""
-    demand = _afresh(demand)
-    return service_page(demand, taken=start, nearest=nearby(demand, start)), 409
+    return _times_page(_afresh(items), start, taken=start), 409
 
 
-def limit_page(demand: Demand, start: datetime, limit: HoldLimit) -> tuple[str, int]:
+def limit_page(items: Sequence[Item], start: datetime, limit: HoldLimit) -> tuple[str, int]:
     """429: the limit of holds is reached; what to do, and other times. It says no more than that."""
-    demand = _afresh(demand)
-    return service_page(demand, limit=limit.of, nearest=nearby(demand, start)), 429
+    return _times_page(_afresh(items), start, limit=limit.of), 429
 
 
-def _afresh(demand: Demand) -> Demand:
-    """The same demand after the transaction was given up."""
-    key, people = demand.service.key, demand.people
+def _times_page(items: Sequence[Item], start: datetime, taken: datetime | None = None, limit: str | None = None) -> str:
+    if len(items) == 1:
+        demand = Demand(*items[0])
+        return service_page(demand, taken, limit, nearby(demand, start))
+    return visit_page(items, taken, limit, nearby_visits(items, start))
+
+
+def _afresh(items: Sequence[Item]) -> list[Item]:
+    """The same services after the transaction was given up."""
+    keys = [(service.key, people) for service, people in items]
     db.session.rollback()
     load_town()
-    return Demand(here().service(key) or abort(404), people)
+    return [(here().service(key) or abort(404), people) for key, people in keys]
 
 
 def _too_many(token: str, form: DetailsForm, person: Citizen) -> tuple[str, int]:
@@ -136,13 +144,35 @@ def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
     return [(offices[office_id], at) for at, office_id in found]
 
 
-def chosen_demand() -> Demand:
-    """The service and people that the form names; 404 if there is no such service."""
+def nearby_visits(items: Sequence[Item], start: datetime) -> list[tuple[Office, datetime]]:
+    """The free times nearest to `start` for all these services in one visit, earliest first."""
+    return [(here().offices[id], at) for at, id in nearest(errands_for(items).offers(), start, NEAREST)]
+
+
+def items_held(held: Hold) -> list[Item]:
+    """All services that the hold is for, over all desks of its visit."""
+    return [item for one in visit_of(held) for item in demand_held(one).items]
+
+
+def _hold(items: Sequence[Item], office: Office, start: datetime) -> Hold:
+    """Raises SlotTaken, HoldLimit."""
+    if len(items) == 1:
+        return hold(office, Demand(*items[0]), start, now(), _holder())
+    errands = errands_for(items)
+    if len(errands.demands) == 1:
+        return hold(office, errands.demands[0], start, now(), _holder())
+    return hold_visit(errands, office.id, start, _holder())
+
+
+def chosen_items() -> list[Item]:
+    """The services and people that the form names; 404 if there is no such service."""
+    if "items" in request.form:
+        return asked_items(request.form["items"].split()) or abort(400)
     service = here().service(request.form.get("service", "")) or abort(404)
     people = request.form.get("people", "1")
     if not (_is_number(people) and 1 <= int(people) <= service.max_people):
         abort(400)
-    return Demand(service, int(people))
+    return [(service, int(people))]
 
 
 def chosen_slot() -> tuple[Office, datetime]:
@@ -180,7 +210,7 @@ def _last_hold() -> Hold | None:
 def _holder() -> Holder:
     """Who holds: the address, and the browser by the secret of its forms, which an old cookie sent again has too."""
     key = current_app.extensions["balie"]["settings"].keys[0]
-    browser = links.pseudonym(key, "browser", session["csrf_token"])
+    browser = links.pseudonym(key, "browser", f"{town().id}:{session['csrf_token']}")
     address = links.pseudonym(key, "address", f"{town().id}:{address_of(request.remote_addr)}")
     return Holder(browser, address, gives_back=_last_hold(), seen=seen_revisions())
 
@@ -209,16 +239,19 @@ def _typed_before() -> dict[str, Any] | None:
 
 
 def _details_page(held: Hold, form: DetailsForm) -> str:
-    demand = Demand(held.service, held.people)
+    holds = {one: demand_held(one) for one in visit_of(held)}
+    items = [item for demand in holds.values() for item in demand.items]
+    last, demand = list(holds.items())[-1]
     return render_template(
         "citizen/details.html",
         form=form,
         held=held,
-        demand=demand,
-        text=held.service.text(language()),
+        items=items,
+        legs=legs_held(holds),
+        other_times=times_address(items),
         office=held.counter.desk.office,
         has_ended=held.expires_at <= now(),
-        erased_on=erasure_day(held.starts_at + demand.length, town()),
+        erased_on=erasure_day(last.starts_at + demand.length, town()),
         token=hold_token(held),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from flask import abort, current_app, make_response, redirect, render_template, request, url_for
@@ -12,7 +13,7 @@ from booking import links
 from booking.appointments.booking import TooLate, cancel, demand_of, is_changeable, move, without
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.occupancy import SlotTaken
-from booking.appointments.offers import offer
+from booking.appointments.offers import Item, offer
 from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
 from booking.calendars.citizen import citizen_calendar
@@ -28,9 +29,11 @@ from booking.staff.accounts import (
     record_try,
 )
 from booking.staff.audit import citizen_of
+from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
 from booking.web.citizen.find import free_times
+from booking.web.citizen.several import Leg, bring_for, legs_booked, who_for
 from booking.web.forms import FindForm
 from booking.web.language import language
 from booking.web.pages import failure, now, outside
@@ -47,11 +50,43 @@ def own(token: str) -> ResponseReturnValue:
         token=token,
         code=links.code(_keys()[0], booking.id, booking.generation),
         appointments=booking.appointments,
+        visit=_visit(booking),
         is_changeable=is_changeable,
+        bring_for=bring_for,
+        who_for=who_for,
         erased_on=forgotten_on(booking, town()),
         is_new="booked" in request.args,
         did=request.args.get("did"),
     )
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The appointments of a booking that are still to stand, where there are several: one visit."""
+
+    appointments: list[Appointment]
+    apart: list[Appointment]  # those that may be changed by themselves
+
+    @property
+    def is_changeable(self) -> bool:
+        return len(self.apart) == len(self.appointments)
+
+    @property
+    def legs(self) -> list[Leg]:
+        return legs_booked(self.appointments)
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for one in self.appointments for item in one.wanted]
+
+    @property
+    def offices(self) -> list[Office]:
+        return list(dict.fromkeys(leg.desk.office for leg in self.legs))
+
+
+def _visit(booking: Booking) -> Visit | None:
+    booked = [one for one in booking.appointments if one.is_booked]
+    return Visit(booked, [one for one in booked if is_changeable(one, now())]) if len(booked) > 1 else None
 
 
 @citizen.get("/b/<token>/appointment.ics")

@@ -1,0 +1,98 @@
+"""Moving or cancelling all appointments of a booking together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flask import abort, make_response, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from booking.appointments.booking import TooLate, is_changeable
+from booking.appointments.models import Appointment
+from booking.appointments.occupancy import SlotTaken
+from booking.appointments.offers import nearest
+from booking.appointments.plans import Errands
+from booking.appointments.timelines import office_lines
+from booking.appointments.together import cancel_visit, errands_of, move_visit
+from booking.db import db
+from booking.staff.audit import citizen_of
+from booking.web.citizen import citizen
+from booking.web.citizen.book import NEAREST, chosen_slot
+from booking.web.citizen.find import free_times
+from booking.web.citizen.own import booking_of, too_late_page
+from booking.web.citizen.several import legs_booked, offices_for
+from booking.web.pages import now
+from booking.web.towns import here, load_town, seen_revisions, town
+
+
+@citizen.get("/b/<token>/visit/move")
+def choose_visit_move(token: str) -> ResponseReturnValue:
+    """The times to which the whole visit can be moved."""
+    return _move_page(token, _changeable(token))
+
+
+@citizen.post("/b/<token>/visit/move")
+def do_visit_move(token: str) -> ResponseReturnValue:
+    appointments = _changeable(token)
+    office, start = chosen_slot()
+    try:
+        move_visit(_errands(appointments), appointments, office.id, start, citizen_of(town().id))
+    except SlotTaken:
+        db.session.rollback()
+        load_town()
+        return _move_page(token, _changeable(token), taken=start), 409
+    except TooLate:
+        return too_late_page()
+    db.session.commit()
+    return redirect(url_for("citizen.own", token=token, did="moved"), 303)
+
+
+@citizen.get("/b/<token>/visit/cancel")
+def ask_visit_cancel(token: str) -> ResponseReturnValue:
+    """What is given up, and one button."""
+    return render_template("citizen/cancel_visit.html", legs=legs_booked(_changeable(token)), token=token)
+
+
+@citizen.post("/b/<token>/visit/cancel")
+def do_visit_cancel(token: str) -> ResponseReturnValue:
+    try:
+        cancel_visit([one for one in booking_of(token).appointments if one.is_booked], citizen_of(town().id), now())
+    except TooLate:
+        return too_late_page()
+    db.session.commit()
+    return redirect(url_for("citizen.own", token=token, did="cancelled"), 303)
+
+
+def _changeable(token: str) -> list[Appointment]:
+    """The booked appointments, if all of them may still be changed; else the page that says why not is the answer."""
+    booked = [one for one in booking_of(token).appointments if one.is_booked]
+    if not booked or not all(is_changeable(one, now()) for one in booked):
+        abort(make_response(too_late_page()))
+    return booked
+
+
+def _errands(appointments: Sequence[Appointment]) -> Errands:
+    """What the visit is for, at all offices that could serve it."""
+    known = seen_revisions()
+    items = [item for one in appointments for item in one.wanted]
+    lines = {office.id: office_lines(office, now(), known[office.id]) for office in offices_for(items)}
+    return errands_of(appointments, here(), lines, now())
+
+
+def _move_page(token: str, appointments: Sequence[Appointment], taken: datetime | None = None) -> str:
+    first = appointments[0]
+    at = first.counter.desk.office_id
+    offers = _errands(appointments).offers()
+    offers = [one.but_for(first.starts_at) if one.office_id == at else one for one in offers]
+    offices = here().offices
+    return render_template(
+        "citizen/move_visit.html",
+        appointments=appointments,
+        legs=legs_booked(appointments),
+        token=token,
+        times=free_times([offices[one.office_id] for one in offers], offers),
+        offices=[offices[one.office_id] for one in offers],
+        taken=taken,
+        nearest=[(offices[id], start) for start, id in nearest(offers, taken, NEAREST)] if taken else [],
+    )

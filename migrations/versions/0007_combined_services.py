@@ -1,0 +1,23 @@
+"""Services that are dealt with in one appointment, and holds of several services
+
+Revision: 0007, after 0006
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("service", sa.Column("combines", sa.String(length=40), nullable=True))
+    op.add_column("hold", sa.Column("others", sa.JSON(), server_default="[]", nullable=False))
+
+
+def downgrade() -> None:
+    # Plain SQL: the batch mode would make the tables anew on SQLite, and other tables point at their rows.
+    op.execute("ALTER TABLE hold DROP COLUMN others")
+    op.execute("ALTER TABLE service DROP COLUMN combines")
