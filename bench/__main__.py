@@ -58,6 +58,7 @@ PARTS = (
     Part("book", "the confirming POST: one client, 16 at one office, at ten", changing.book, ("book", "both"), (3, 0)),
     Part("last", "200 clients and one last place", changing.last, ("last",)),
     Part("first", "the first free time over 109 offices", munich.first_free, ("munich",), (3, 0)),
+    Part("visit", "a visit of three services over two offices", munich.visit, ("munich",)),
     Part("memory", "the memory of a worker at Munich's size", munich.worker_memory, ("munich",), (0, 1)),
     Part("paris", "a Monday release as in Paris, at one tenth", paris.replay, ("paris",), (0, 2)),
 )

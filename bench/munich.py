@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -16,6 +17,8 @@ from bench.servers import memory, serving
 from bench.town import SLUG, service_key
 from booking.appointments.holds import hold
 from booking.appointments.offers import Demand, soonest
+from booking.appointments.plans import Errands
+from booking.appointments.timelines import OfficeLines, office_lines
 from booking.db import begin_write, db
 from booking.slots.clock import moment_of
 from booking.townhall.models import Office
@@ -24,6 +27,7 @@ from booking.townhall.standing import Standing, standing
 CALLS = 40  # in a round
 LONGEST, QUICK_SECONDS = 240.0, 25.0  # of asking everything
 SEVERAL = 5  # services that are asked for at once
+VISIT, WAY = 3, 10  # services in one visit, and the minutes from office to office
 
 
 def first_free(run: Run) -> None:
@@ -45,6 +49,42 @@ def first_free(run: Run) -> None:
 
         found = run.each_round("first free after a change", changed)
         run.add("first free over 109 offices, just after one of them changed", found, unit="ms")
+
+
+def visit(run: Run) -> None:
+    """All times of a visit of three services over two offices, and the plan of the first, in this process.
+
+    The timelines are in memory, as for every page; what was worked out from them is thrown away before each call.
+    """
+    with run.databases.app("munich") as app:
+
+        def found() -> float:
+            return statistics.median(_visit_seconds(app) for _ in range(CALLS)) * 1000
+
+        times = run.each_round("a visit of three services over two offices", found)
+        run.add("a visit of three services over two offices and 60 days, in process", times, 20, unit="ms")
+
+
+def _visit_seconds(app: Flask) -> float:
+    with app.app_context():
+        here, now = _town(), datetime.now(UTC)
+        demands = tuple(Demand(one) for one in here.services[:VISIT])
+        two = here.offices_for(demands[0].service)[:2]
+        ids = (two[0].id, two[1].id)
+        standing = replace(here, ways={ids: WAY, ids[::-1]: WAY})
+        lines = {one.id: _forgetful(office_lines(one, now)) for one in two}
+        began = time.perf_counter()
+        errands = Errands(demands, standing, lines, now)
+        first, office_id = min((one.first, one.office_id) for one in errands.offers() if one.first)
+        plan = errands.plan(office_id, first)
+        passed = time.perf_counter() - began
+        assert plan and len(plan) == VISIT
+        return passed
+
+
+def _forgetful(lines: OfficeLines) -> OfficeLines:
+    """The same timelines, of which nothing has been worked out yet."""
+    return replace(lines, counters=tuple(replace(one) for one in lines.counters))
 
 
 def _median_ms(app: Flask, services: int) -> float:
