@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,11 +13,13 @@ from hypothesis import strategies as st
 from booking.config import ROOT
 from booking.townhall.catalogue import read_catalogue
 from booking.townhall.models import Service, ServiceText
-from booking.townhall.search import folded, index, ranking
+from booking.townhall.search import index, ranking
+from booking.townhall.spelling import folded
 from tests.factories import LANGUAGES
 
 pytestmark = pytest.mark.townhall
 
+QUESTIONS = ROOT / "tests" / "questions.txt"
 PASSPORTS = {"passport_adult", "passport_minor", "passport_urgent", "passport_collect"}
 
 
@@ -34,10 +38,79 @@ def services() -> tuple[Service, ...]:
     )
 
 
-def found(query: str) -> list[str]:
+def found(query: str, among: tuple[Service, ...] | None = None) -> list[str]:
     """The keys of what is found, best first."""
-    keys = {service.id: service.key for service in services()}
-    return [keys[id] for id in ranking(index(services()), query)]
+    among = among or services()
+    keys = {service.id: service.key for service in among}
+    return [keys[id] for id in ranking(index(among), query)]
+
+
+def questions() -> list[tuple[str, set[str]]]:
+    """What people type, and the services that answer it."""
+    lines = [line.split(" | ") for line in QUESTIONS.read_text().splitlines() if line and not line.startswith("#")]
+    return [(words, set(keys.split())) for _language, words, keys in lines]
+
+
+def hits(asked: list[tuple[str, set[str]]], among: tuple[Service, ...] | None = None) -> float:
+    """The share of the questions that have one of their services among the first three."""
+    return sum(bool(set(found(words, among)[:3]) & keys) for words, keys in asked) / len(asked)
+
+
+def mistyped(words: str, lot: Random) -> str:
+    """The words with one letter lost, doubled, swapped or wrong, but not the first."""
+    letters = [at for at, letter in enumerate(words) if letter.isalpha()]
+    at = lot.choice(letters[1:])
+    following = words[at + 1 : at + 2]
+    slips = ("", words[at] * 2, following + words[at], lot.choice("aeioutnrsl"))
+    slip = lot.choice(range(4))
+    return words[:at] + slips[slip] + words[at + (2 if slip == 2 else 1) :]
+
+
+def without(words: set[str]) -> tuple[Service, ...]:
+    """The services as if nobody had thought of these search words."""
+    thinner = []
+    for service in services():
+        texts = [
+            ServiceText(language=text.language, name=text.name, summary=text.summary, who=text.who, bring=text.bring,
+                        words=[one for one in text.words if one not in words])
+            for text in service.texts
+        ]  # fmt: skip
+        thinner.append(Service(id=service.id, key=service.key, texts=texts))
+    return tuple(thinner)
+
+
+def search_words() -> Iterator[tuple[str, set[str]]]:
+    """Every search word of the catalogue with the services that have it."""
+    owners: dict[str, set[str]] = {}
+    for service in services():
+        for text in service.texts:
+            for word in text.words:
+                owners.setdefault(word, set()).add(service.key)
+    yield from sorted(owners.items())
+
+
+def test_what_people_type_finds_what_they_mean_among_the_first_three() -> None:
+    asked = questions()
+
+    assert len(asked) == 160
+    assert hits(asked) >= 0.95
+
+
+def test_one_slip_in_what_people_type_costs_little() -> None:
+    lot = Random(7)
+
+    asked = [(mistyped(words, lot), keys) for words, keys in questions() for _ in range(3)]
+
+    assert hits(asked) >= 0.92
+
+
+def test_words_that_nobody_thought_of_are_found_by_what_else_is_written() -> None:
+    """The method is not a list: an eighth of the catalogue's search words is taken out, and then asked for."""
+    asked = list(search_words())
+    Random(7).shuffle(asked)
+    asked = asked[: len(asked) // 8]
+
+    assert hits(asked, without({words for words, _keys in asked})) >= 0.67
 
 
 @pytest.mark.parametrize("query", ["reispas", "paspoort", "passeport", "Reisepass", "passport", "  REISPAS!  "])
@@ -86,6 +159,7 @@ def test_a_slip_is_forgiven(typed: str, wanted: str) -> None:
         ("nacht winkel", "night_shop"),
         ("vuurwerk afsteken op oudejaar", "fireworks"),
         ("Abmeldung Gewerbe", "business_close"),
+        ("ich melde mein Gewerbe ab", "business_close"),
     ],
 )
 def test_a_compound_is_found_by_its_parts(typed: str, wanted: str) -> None:

@@ -13,7 +13,7 @@ from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.appointments.references import plain
 from booking.db import db
 from booking.townhall.models import Counter, Service
-from booking.townhall.search import words_in
+from booking.townhall.spelling import words_in
 
 MOST = 20
 ALIKE = 0.5  # of the pieces of a word

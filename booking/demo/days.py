@@ -41,7 +41,7 @@ from booking.slots.clock import day_start, moment_of, tick_from, tick_of
 from booking.slots.timeline import between, first_in, room_around, ticks_in
 from booking.townhall.hours import Horizon, Opening
 from booking.townhall.models import Municipality, Service
-from booking.townhall.search import words_in
+from booking.townhall.spelling import words_in
 
 SEED = "Lindebeek"
 DAYS = 42

@@ -31,7 +31,7 @@ from booking.townhall.models import (
     Way,
 )
 from booking.townhall.revisions import raise_town
-from booking.townhall.search import words_in
+from booking.townhall.spelling import words_in
 
 SLUG = "lindebeek"
 ZONE = ZoneInfo("Europe/Brussels")

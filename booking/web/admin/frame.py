@@ -15,7 +15,7 @@ from booking.db import db
 from booking.staff.accounts import may
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
-from booking.townhall.search import words_in
+from booking.townhall.spelling import words_in
 from booking.web.admin import admin
 from booking.web.guards import current_staff
 from booking.web.pages import now
