@@ -83,6 +83,11 @@ def own_path(language: str, booking_token: str) -> str:
     return f"/{language}/b/{booking_token}"
 
 
+def find_path(language: str) -> str:
+    """The path of the page that opens a booking with its reference and its code."""
+    return f"/{language}/find"
+
+
 _TOKEN = re.compile(r"\d+-\d+-[a-z2-7]{32}")
 
 

@@ -13,11 +13,13 @@ from email.utils import format_datetime
 
 import idna
 
+from booking.calendars.invitation import Invitation
 from booking.config import SmtpServer
 from booking.delivery.errors import Away, BrokeOff, Later, Refused, SendError
 from booking.delivery.wording import Wording
 
 TIMEOUT = 20  # seconds for each step of the conversation
+INVITE = "invite.ics"
 CLOSING = 421  # RFC 5321 3.8: the server closes the connection, whatever was asked
 _POLICY = SMTP.clone(cte_type="7bit")  # servers without 8BITMIME take it too
 
@@ -32,8 +34,12 @@ class Envelope:
     message_id: str
 
 
-def letter(wording: Wording, envelope: Envelope, now: datetime) -> bytes:
-    """The message as bytes (RFC 5322, text and HTML). Headers refuse line breaks, so no text can add one."""
+def letter(wording: Wording, envelope: Envelope, now: datetime, invite: Invitation | None = None) -> bytes:
+    """The message as bytes (RFC 5322, text and HTML). Headers refuse line breaks, so no text can add one.
+
+    An invitation stands in it twice with the same bytes: among the alternatives, where calendars look for it (RFC 6047
+    2.4), and attached, for programs that know files only. In base64, because Outlook reads quoted-printable wrongly.
+    """
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = envelope.sender
     mail["To"] = Address(addr_spec=in_ascii(envelope.recipient))
@@ -45,6 +51,11 @@ def letter(wording: Wording, envelope: Envelope, now: datetime) -> bytes:
     mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(wording.text)
     mail.add_alternative(wording.html, subtype="html")
+    if invite is not None:
+        says = {"method": invite.method, "component": "VEVENT"}
+        mail.add_alternative(invite.content.decode(), subtype="calendar", params=says, cte="base64")
+        named = {"name": INVITE}
+        mail.add_attachment(invite.content, maintype="application", subtype="ics", filename=INVITE, params=named)
     return bytes(mail)
 
 

@@ -14,10 +14,11 @@ from booking import links
 from booking.appointments.limits import open_appointments
 from booking.appointments.models import Appointment
 from booking.appointments.notices import USEFUL, is_exempt, quiet_hours, reminder_rules
+from booking.calendars.invitation import Invitation, Mailbox, invitation
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.doors import Door, Parcel, door
-from booking.delivery.email import Envelope, letter
+from booking.delivery.email import Envelope, in_ascii, letter
 from booking.delivery.errors import Away, BrokeOff, Later, SendError
 from booking.delivery.fallback import give_up, recipient
 from booking.delivery.receipts import decide_undecided, receipts_path
@@ -28,6 +29,7 @@ from booking.outbox.providers import came_back, provider, turn, went_away
 from booking.outbox.queue import claim, defer, due_ids, end, put_off, record_sent, release
 
 BATCH = 500
+INVITING = frozenset({Kind.CONFIRMATION, Kind.MOVE, Kind.CANCELLATION})  # they change what stands in calendars
 EMAIL, SMS = MessageChannel.EMAIL, MessageChannel.SMS
 
 Clock = Callable[[], datetime]
@@ -175,7 +177,15 @@ def _content(settings: Settings, message: Message, appointment: Appointment, now
     name = desk.office.municipality.name(language_of(appointment))
     sender = Address(name, addr_spec=settings.sender)
     to = recipient(appointment, EMAIL) or ""
-    return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now)
+    invite = _invitation(settings, appointment, to, now) if message.kind in INVITING else None
+    return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now, invite)
+
+
+def _invitation(settings: Settings, appointment: Appointment, to: str, now: datetime) -> Invitation:
+    language, municipality = language_of(appointment), appointment.counter.desk.office.municipality
+    between = (Mailbox(settings.sender, municipality.name(language)), Mailbox(in_ascii(to)))
+    town = links.town_address(settings.url, settings.hosts, municipality.slug)
+    return invitation(appointment, language, between, town + links.find_path(language), now)
 
 
 def _record_failure(parcel: Parcel, error: SendError, now: datetime) -> None:

@@ -16,7 +16,7 @@ from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Item, offer
 from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
-from booking.calendars.citizen import citizen_calendar
+from booking.calendars.citizen import add_links, citizen_calendar, own_feed_token
 from booking.db import begin_write, db
 from booking.privacy.forget import forgotten_on
 from booking.staff.accounts import (
@@ -44,8 +44,12 @@ from booking.web.towns import here, load_town, seen_revisions, town
 def own(token: str) -> ResponseReturnValue:
     """When, where, what to bring, and what can still be changed."""
     booking = booking_of(token)
+    find_url = outside(url_for("citizen.ask_find"))
+    own_feed = outside(url_for("feeds.own", token=own_feed_token(_keys(), booking)))
     return render_template(
         "citizen/own.html",
+        ways_into_calendars={one.id: add_links(one, language(), find_url) for one in booking.appointments},
+        own_feed=f"webcal://{own_feed.partition('://')[2]}",
         booking=booking,
         token=token,
         code=links.code(_keys()[0], booking.id, booking.generation),
