@@ -284,4 +284,5 @@ def _appointment(booking: Booking, held: Hold, demand: Demand, now: datetime) ->
         ends_at=held.starts_at + demand.length,
         changed_at=now,
         is_exception=False,
+        is_beyond_quota=False,
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from booking.appointments.limits import Holder, check_day, check_holds, take_turn
 from booking.appointments.models import Hold
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
-from booking.appointments.offers import Demand, first_free, offer, offers, tightest
+from booking.appointments.offers import Demand, first_free, offer, offers, staff_offer, tightest
 from booking.appointments.timelines import office_lines
 from booking.db import db, insert_row, know, run, table
 from booking.slots.clock import tick_of
@@ -41,8 +41,10 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     give_back(holder, now)
     shown = first_free(on_offer)
     lines = office_lines(office, now, known[office.id])
+    lines = lines.beyond_quota() if holder.exceeds_quota else lines
     lines = lines.for_staff() if holder.is_staff else lines
-    counter = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
+    offered = staff_offer(lines, demand, now) if holder.is_staff else offer(lines, demand, now)
+    counter = tightest(lines, demand, start) if offered.has(start) else None
     if counter is None:
         raise SlotTaken
     ticks = range(tick_of(start), tick_of(start) + demand.ticks + counter.buffer)

@@ -50,6 +50,7 @@ class Holder:
     address: str | None = None
     gives_back: Hold | None = None
     is_staff: bool = False
+    exceeds_quota: bool = False  # may take what is kept back for walk-ins
     seen: Mapping[int, int] | None = None
 
     @property

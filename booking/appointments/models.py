@@ -81,6 +81,7 @@ class Appointment(Base):
     ends_at: Mapped[datetime] = mapped_column(active_history=True)  # of the visit, without the desk's buffer
     changed_at: Mapped[datetime]
     is_exception: Mapped[bool] = mapped_column(default=False)  # it stays, though outside the hours
+    is_beyond_quota: Mapped[bool] = mapped_column(default=False)  # in time that is kept back for walk-ins
 
     booking: Mapped[Booking] = relationship(back_populates="appointments")
     counter: Mapped[Counter] = relationship()

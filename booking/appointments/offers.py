@@ -17,6 +17,7 @@ from booking.townhall.models import Office, Service
 from booking.townhall.revisions import revisions
 
 Item = tuple[Service, int]  # a service for so many people
+SOON = timedelta(minutes=5)  # what a clerk needs to type a name
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,16 @@ def offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
     mask = lines.fitting(demand.service_ids, demand.ticks)
     for service, _people in demand.items:
         mask &= bookable(service, now, zone, base)
+    return Offer(lines.office_id, zone, base, mask)
+
+
+def staff_offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
+    """The same for staff: what was freed at once, and without the notice that citizens must give."""
+    zone, base = lines.horizon.zone, lines.horizon.base
+    farthest = min(service.max_days_ahead for service, _people in demand.items)
+    last_day = now.astimezone(zone).date() + timedelta(days=farthest)
+    mask = lines.for_staff().fitting(demand.service_ids, demand.ticks)
+    mask &= _between(tick_from(now + SOON), last_day, zone, base)
     return Offer(lines.office_id, zone, base, mask)
 
 

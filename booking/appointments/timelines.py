@@ -27,6 +27,7 @@ from booking.slots.timeline import starts
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
 from booking.townhall.models import Change, Closure, Counter, CounterService, Desk, Office, OpeningHours, Service
 from booking.townhall.revisions import raised_here, revisions
+from booking.townhall.shares import kept_for_walk_ins
 
 MANY = 500  # changes to follow one by one; more than that, and reading the office again is faster
 
@@ -41,19 +42,25 @@ class CounterLine:
     buffer: int  # ticks kept free after a visit
     services: frozenset[int]
     held: int = 0  # the part of `taken` that holds keep; those that became bookings meanwhile may be in it
+    kept_back: int = 0  # open, but for walk-ins: no citizen can book it
     freed: int = 0  # the part of `taken` that was given back and returns by itself; staff may use it
     ends: Mapping[int, datetime] = field(default_factory=dict)  # tick → when it ends by itself
     _fits: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def free(self) -> int:
-        return self.opening.open & ~self.taken
+        return self.bookable & ~self.taken
+
+    @property
+    def bookable(self) -> int:
+        """When citizens may come with an appointment."""
+        return self.opening.open & ~self.kept_back
 
     def fits(self, length: int) -> int:
         """The starts at which a visit of `length` ticks fits, with its buffer behind it."""
         found = self._fits.get(length)
         if found is None:
-            unbroken = starts(self.opening.open, length)
+            unbroken = starts(self.bookable, length)
             found = unbroken & starts(~self.taken, length + self.buffer) & self.opening.grid
             self._fits[length] = found
         return found
@@ -90,6 +97,10 @@ class OfficeLines:
     def for_staff(self) -> OfficeLines:
         """The lines as staff see them, who may use a freed slot at once."""
         return replace(self, counters=tuple(replace(one, taken=one.taken & ~one.freed) for one in self.counters))
+
+    def beyond_quota(self) -> OfficeLines:
+        """The lines with what is kept back for walk-ins."""
+        return replace(self, counters=tuple(replace(one, kept_back=0) for one in self.counters))
 
 
 _kept: WeakKeyDictionary[Engine, dict[int, OfficeLines]] = WeakKeyDictionary()
@@ -131,7 +142,7 @@ def _loaded(office: Office, revision: int, now: datetime) -> OfficeLines:
 def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -> OfficeLines:
     """Reads all that decides the office's offer over the horizon: five queries whatever its size."""
     counters = db.session.execute(
-        select(Counter.id, Desk.step_minutes, Desk.buffer_minutes)
+        select(Counter.id, Counter.desk_id, Desk.step_minutes, Desk.buffer_minutes, Desk.walk_in_percents)
         .join(Desk)
         .where(Desk.office_id == office.id)
         .order_by(Counter.id)
@@ -141,8 +152,11 @@ def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -
     services, lengths = _services(ids)
     empty = tuple(
         CounterLine(id, opening(rules[id], closures[id], step, horizon), 0, buffer // TICK_MINUTES, services[id])
-        for id, step, buffer in counters
+        for id, _, step, buffer, _ in counters
     )
+    shares = {desk_id: percents for _, desk_id, _, _, percents in counters if percents}
+    if shares:
+        empty = _with_shares(empty, {id: desk_id for id, desk_id, *_ in counters}, shares, horizon)
     lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, lengths)
     end = horizon.base + (horizon.days * 25 * 60) // TICK_MINUTES
     lasting = or_(Occupancy.expires_at.is_(None), Occupancy.expires_at > now)
@@ -150,6 +164,17 @@ def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -
         and_(Occupancy.counter_id.in_(ids), Occupancy.tick >= horizon.base, Occupancy.tick < end, lasting)
     )
     return _with(lines, {}, db.session.execute(taken), now)
+
+
+def _with_shares(
+    lines: tuple[CounterLine, ...], desks: Mapping[int, int], shares: Mapping[int, Mapping[str, int]], horizon: Horizon
+) -> tuple[CounterLine, ...]:
+    """The counters of each desk, less what it keeps back for walk-ins."""
+    masks: dict[int, int] = {}
+    for desk_id, percents in shares.items():
+        opening = {line.counter_id: line.opening.open for line in lines if desks[line.counter_id] == desk_id}
+        masks |= kept_for_walk_ins(opening, percents, horizon)
+    return tuple(replace(line, kept_back=masks.get(line.counter_id, 0)) for line in lines)
 
 
 def _covers(lines: OfficeLines, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from wtforms import Field, PasswordField, RadioField, StringField, ValidationErr
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length
 
+from booking.spoken import language_name
 from booking.web.towns import town
 
 MOBILE = {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
@@ -84,6 +85,41 @@ class DetailsForm(Form):
     def typed(self) -> dict[str, Any]:
         """What was typed, to be kept while another time is chosen."""
         return {name: (self[name].data or "")[:300] for name in ("name", "reach", "email", "phone")}
+
+
+class StaffDetailsForm(DetailsForm):
+    """The same as a clerk fills it in for somebody: a name is enough."""
+
+    name = StringField(
+        _l("Name"),
+        filters=[stripped],
+        validators=[
+            DataRequired(_l("Enter a name to call out.")),
+            Length(max=120, message=_l("Shorten the name to 120 characters.")),
+        ],
+    )
+    reach = RadioField(
+        _l("How may we reach them?"),
+        choices=[
+            SelectChoice("email", _l("By e-mail")),
+            SelectChoice("sms", _l("By text message")),
+            SelectChoice("both", _l("By e-mail and text message")),
+            SelectChoice("none", _l("Not at all: they write the reference down, or get a slip")),
+        ],
+        default="none",
+        validators=[DataRequired(_l("Choose how we may reach them."))],
+    )
+    language = RadioField(
+        _l("Their language"),
+        choices=lambda: [SelectChoice(one, language_name(one)) for one in town().languages],
+        validators=[DataRequired(_l("Choose their language."))],
+    )
+    channel = RadioField(
+        _l("They are"),
+        choices=[SelectChoice("phone", _l("on the phone")), SelectChoice("counter", _l("at the counter"))],
+        default="phone",
+        validators=[DataRequired(_l("Choose where they are."))],
+    )
 
 
 class FindForm(Form):

@@ -91,7 +91,17 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("find-errors", "find", found_errors),
     ("not-found", "nothing", nothing),
 ]
-STAFF = ["agenda/{desk}", "agenda/{desk}?view=list", "agenda/{desk}/2026-11-22", "feeds", "outbox", "recount"]
+STAFF = [
+    "agenda/{desk}",
+    "agenda/{desk}?view=list",
+    "agenda/{desk}/2026-11-22",
+    "search?q=maes",
+    "book",
+    "book?q=reispas",
+    "feeds",
+    "outbox",
+    "recount",
+]
 
 
 @pytest.mark.parametrize(("width", "scheme", "language"), LOOKS, ids=str)
