@@ -28,10 +28,13 @@ from booking.appointments.visits import (
     write_note,
 )
 from booking.db import begin_write, db
+from booking.links import own_path, token
 from booking.staff.audit import citizen_of, member
 from booking.staff.models import AuditLine, Staff
 from booking.townhall.models import Counter, Desk, Office, Service
+from tests.conftest import KEYS
 from tests.factories import Town, make_counter, make_desk, make_hours, make_staff
+from tests.pages import Visitor
 from tests.test_races import together
 from tests.test_staff_pages import appointment
 
@@ -230,6 +233,31 @@ def test_nobody_is_sent_on_to_another_office(app: Flask, desk: Town) -> None:
         take_step("arrive", subject(id, desk), press())
         with pytest.raises(NotNow):
             forward(subject(id, desk), elsewhere, press())
+
+
+def test_the_citizen_follows_the_visit_on_their_own_page(app: Flask, desk: Town) -> None:
+    id = appointment(app, desk)
+    words = {
+        "arrive": "Your number is 2. 1 person is before you.",
+        "call": "Number 2, counter 1",
+        "begin": "You are at the counter",
+        "park": "We call you again",
+        "leave": "You have left",
+    }
+    with app.app_context():
+        begin_write()
+        take_ticket(db.session.get_one(Desk, desk.desk_id), None, 1, press(at=NINE))
+        booking_id = subject(id, desk).booking_id
+        db.session.commit()
+    for name, said in words.items():
+        with app.app_context():
+            begin_write()
+            take_step(name, subject(id, desk), press(at=NINE, counter=desk.counter_ids[0]))
+            db.session.commit()
+
+        page = Visitor(app).get(f"/testdorp{own_path('en', token(KEYS, 'booking', booking_id, 1))}")
+
+        assert said in page.text, name
 
 
 def call(counter_id: int, who: str) -> None:

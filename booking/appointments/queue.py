@@ -291,5 +291,7 @@ def _today(desk: Desk, now: datetime) -> date:
 
 def place_of(visit: Visit, now: datetime) -> tuple[int, Place] | None:
     """How many stand in front of the visit, and its place; None where it does not wait."""
+    if state_of(visit) != VisitState.ARRIVED or visit.came_on != _today(db.session.get_one(Desk, visit.desk_id), now):
+        return None
     places = line_of(db.session.get_one(Desk, visit.desk_id), now).places
     return next(((number, place) for number, place in enumerate(places) if place.visit.id == visit.id), None)

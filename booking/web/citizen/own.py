@@ -14,6 +14,7 @@ from booking.appointments.booking import TooLate, cancel, demand_of, is_changeab
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Item, offer
+from booking.appointments.queue import place_of
 from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
 from booking.calendars.citizen import add_links, citizen_calendar, own_feed_token
@@ -55,6 +56,7 @@ def own(token: str) -> ResponseReturnValue:
         code=links.code(_keys()[0], booking.id, booking.generation),
         appointments=booking.appointments,
         visit=_visit(booking),
+        places={one.id: place_of(one.visit, now()) for one in booking.appointments if one.visit},
         is_changeable=is_changeable,
         bring_for=bring_for,
         who_for=who_for,
