@@ -28,7 +28,7 @@ help: ## list the commands
 run: $(PACKAGES) $(LOOK) $(TRANSLATIONS) ## start Balie with a demo town hall; choose a port with PORT=8001
 	@exec $(PYTHON) -m booking.launch --port '$(PORT)'
 
-test: servers $(PACKAGES) $(LOOK) $(TRANSLATIONS) $(if $(ONLY),,check) ## check everything: QUICK=1 leaves out the slow tests, ONLY=races runs one kind
+test: servers $(PACKAGES) $(MADE)/peers $(LOOK) $(TRANSLATIONS) $(if $(ONLY),,check) ## check everything: QUICK=1 leaves out the slow tests, ONLY=races runs one kind
 	@exec env $(if $(SCRATCH),TMPDIR=$(SCRATCH)) $(if $(QUICK),BALIE_QUICK=1) $(PYTHON) -m pytest -n 2 --dist worksteal $(if $(SELECTED),-m '$(SELECTED)')
 
 check: $(PACKAGES) ## check layout, rules and types of the code only
@@ -50,7 +50,7 @@ pictures: servers $(PACKAGES) $(LOOK) $(TRANSLATIONS) ## take the pictures of th
 	@$(PYTHON) -m tests.pictures
 
 clean: ## remove all that was installed or made; the database in instance/ stays
-	@rm -rf .venv node_modules static/vendor *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results
+	@rm -rf .venv node_modules tests/node_modules static/vendor *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results
 	@rm -f booking/translations/*/LC_MESSAGES/*.mo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -65,6 +65,10 @@ $(MADE)/packages: setup.cfg pyproject.toml constraints.txt | $(MADE)/python
 $(MADE)/test-packages: setup.cfg pyproject.toml constraints.txt | $(MADE)/python
 	@.ci/prepare test-packages
 	@touch $(MADE)/packages $@
+
+$(MADE)/peers: tests/package.json tests/package-lock.json tests/.npmrc tests/clients.txt | $(MADE)/python
+	@.ci/prepare peers
+	@touch $@
 
 $(LOOK): package.json package-lock.json .npmrc | $(MADE)/python
 	@.ci/prepare look
