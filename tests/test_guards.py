@@ -34,7 +34,7 @@ SAMPLES = {
     "kind": "office",
     "office_id": "1",
 }
-PUBLIC = {"front", "citizen", "api", "feeds", "door"}
+PUBLIC = {"front", "citizen", "api", "feeds", "receipts", "door"}
 
 
 def rules(app: Flask) -> Iterator[Rule]:
@@ -120,7 +120,7 @@ def test_an_account_that_was_switched_off_cannot_sign_in(app: Flask, day: int) -
 
 def test_every_form_needs_its_token(app: Flask, day: int) -> None:
     for rule in rules(app):
-        if "POST" in (rule.methods or ()):
+        if "POST" in (rule.methods or ()) and not rule.endpoint.startswith("receipts."):  # Twilio signs instead
             page = Visitor(app).post(address(rule), {})
             assert page.status == 400, rule
             assert "This form is no longer valid" in page.text

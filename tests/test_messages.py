@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.message import EmailMessage
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 from sqlalchemy import select
 
@@ -32,46 +26,28 @@ from booking.worker import run_step
 from tests.conftest import Clock
 from tests.factories import Town
 from tests.pages import Visitor
+from tests.providers import MailStub
 
 pytestmark = pytest.mark.messages
 
 THURSDAY = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
 
 
-class Server:
-    """What an SMTP server does with the next letters: takes them, or answers with `refusals` first."""
-
-    def __init__(self) -> None:
-        self.letters: list[EmailMessage] = []
-        self.refusals: list[str] = []
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.refusals:
-            return self.refusals.pop(0)
-        parsed = email.message_from_bytes(envelope.original_content or b"", policy=email.policy.default)
-        assert isinstance(parsed, EmailMessage)
-        self.letters.append(parsed)
-        return "250 taken"
-
-
 @pytest.fixture
-def server() -> Iterator[tuple[Server, SmtpServer]]:
-    handler = Server()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, SmtpServer("127.0.0.1", port, "none", None, None)
-    controller.stop()
+def server() -> Iterator[tuple[MailStub, SmtpServer]]:
+    with MailStub().open() as stub:
+        yield stub, stub.settings
 
 
-def booked(town: Town, clock: Clock, citizen: Citizen, service_id: int | None = None) -> Appointment:
+def booked(
+    town: Town, clock: Clock, citizen: Citizen, service_id: int | None = None, at: timedelta = timedelta()
+) -> Appointment:
+    """An appointment on Thursday at ten on the clock of Brussels, or so much later, committed."""
     db.session.rollback()
     begin_write()
     office = db.session.get_one(Office, town.office_id)
     demand = Demand(db.session.get_one(Service, service_id or town.passport_id))
-    kept = hold(office, demand, THURSDAY, clock())
+    kept = hold(office, demand, THURSDAY + at, clock())
     made = book(kept, citizen, Channel.WEB, citizen_of(town.municipality_id), clock())
     db.session.commit()
     return made.appointments[0]
@@ -95,7 +71,7 @@ ALICE = Citizen("Alice Peeters", "nl", email="alice@example.org", phone="+324701
 
 
 def test_a_confirmation_goes_out_over_smtp(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, ALICE)
 
@@ -167,7 +143,7 @@ def test_moved_and_cancelled_appointments_drop_what_is_no_longer_true(context: F
 
 
 def test_a_refusal_that_passes_is_tried_again_with_the_same_letter(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, Citizen("Alice", "nl", email="alice@example.org"))
     server[0].refusals.append("451 later")
@@ -183,7 +159,7 @@ def test_a_refusal_that_passes_is_tried_again_with_the_same_letter(
 
 
 def test_a_refusal_for_good_is_not_tried_again(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, Citizen("Alice", "nl", email="alice@example.org"))
     server[0].refusals.append("550 no such mailbox")
@@ -192,6 +168,7 @@ def test_a_refusal_for_good_is_not_tried_again(
 
     row = db.session.scalars(select(Message).where(Message.kind == Kind.CONFIRMATION)).one()
     assert row.state == MessageState.FAILED and row.reason == "550 no such mailbox"
+    assert row.to_call_at == clock()  # there is no other channel
 
 
 def test_a_server_that_is_away_loses_nothing(context: Flask, town: Town, clock: Clock) -> None:
@@ -204,7 +181,7 @@ def test_a_server_that_is_away_loses_nothing(context: Flask, town: Town, clock: 
 
 @pytest.mark.parametrize("name", ["Eve\r\nBcc: all@example.org", 'A "quoted", name', "Zoë 🎉", "\u202eesrever"])
 def test_no_name_can_add_a_header(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer], name: str
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer], name: str
 ) -> None:
     booked(town, clock, Citizen(name, "nl", email="alice@example.org"))
 
@@ -220,7 +197,8 @@ def test_every_message_reads_well_in_every_language(
 ) -> None:
     appointment = booked(town, clock, replace(ALICE, language=language), town.wedding_id)
 
-    said = wording(kind, [appointment], context.extensions["balie"]["settings"])
+    listed = [appointment] if kind == Kind.LIST else []
+    said = wording(kind, [appointment], context.extensions["balie"]["settings"], listed)
 
     assert set(said.short) <= GSM_7, set(said.short) - GSM_7
     assert len(said.short) <= 160, said.short

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 
@@ -22,11 +23,13 @@ from booking.delivery.email import Envelope, in_ascii, letter
 from booking.delivery.errors import Away, BrokeOff, Later, SendError
 from booking.delivery.fallback import give_up, recipient
 from booking.delivery.receipts import decide_undecided, receipts_path
+from booking.delivery.sample import sample
 from booking.delivery.segments import segments
 from booking.delivery.wording import language_of, wording
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import came_back, provider, turn, went_away
 from booking.outbox.queue import claim, defer, due_ids, end, put_off, record_sent, release
+from booking.staff.models import Staff
 
 BATCH = 500
 INVITING = frozenset({Kind.CONFIRMATION, Kind.MOVE, Kind.CANCELLATION})  # they change what stands in calendars
@@ -123,27 +126,45 @@ def _claimed(settings: Settings, id: int, now: datetime) -> tuple[Parcel | None,
 
 def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | None:
     """What to send, read again from the booking; None, with the reason recorded, if it should not go now."""
-    appointment = db.session.get_one(Appointment, message.subject_id)
-    to = recipient(appointment, message.channel)
-    reason = _why_not(message, appointment)
-    calm_at = _calm_at(message, appointment, now)
+    about = _about(message, now)
+    calm_at = _calm_at(message, about.appointment, now)
     if now >= message.expires_at:
         end(message, MessageState.EXPIRED, now, "too late")
-    elif reason or to is None:
-        end(message, MessageState.DROPPED, now, reason or "no contact")
+    elif about.untrue or about.to is None:
+        end(message, MessageState.DROPPED, now, about.untrue or "no contact")
     elif calm_at is not None:
         put_off(message, "quiet hours", calm_at)
     else:
-        message.content = message.content or _content(settings, message, appointment, now)
+        message.content = message.content or _content(settings, message, about, now)
         if message.channel == SMS:
             message.segments = segments(message.content.decode())
-        slug = appointment.counter.desk.office.municipality.slug
+        slug = about.appointment.counter.desk.office.municipality.slug
         file_name = f"{slug}/{message.id}.{'eml' if message.channel == EMAIL else 'txt'}"
         receipts_to = None
         if settings.is_https:  # nothing else can be reached by who sends receipts
             receipts_to = links.town_address(settings.url, settings.hosts, slug) + receipts_path(message.id)
-        return Parcel(message.id, message.channel, to, message.content, file_name, receipts_to)
+        return Parcel(message.id, message.channel, about.to, message.content, file_name, receipts_to)
     return None
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a message is about as it stands now, who gets it, and why it is no longer true, if so."""
+
+    appointment: Appointment
+    to: str | None
+    untrue: str | None
+
+
+def _about(message: Message, now: datetime) -> _About:
+    if message.subject_kind == "staff":
+        staff = db.session.get_one(Staff, message.subject_id)
+        shown = sample(message.municipality_id, message.kind, message.occasion[:2], now)
+        if shown is None:
+            raise LookupError("There is no counter with a service.")
+        return _About(shown, staff.email, None)
+    appointment = db.session.get_one(Appointment, message.subject_id)
+    return _About(appointment, recipient(appointment, message.channel), _why_not(message, appointment))
 
 
 def _why_not(message: Message, appointment: Appointment) -> str | None:
@@ -167,16 +188,18 @@ def _calm_at(message: Message, appointment: Appointment, now: datetime) -> datet
     return quiet[1] if quiet and quiet[1] <= appointment.starts_at - USEFUL else None
 
 
-def _content(settings: Settings, message: Message, appointment: Appointment, now: datetime) -> bytes:
-    is_list = message.kind == Kind.LIST
-    listed = open_appointments(appointment.booking, message.channel, now) if is_list else ()
+def _content(settings: Settings, message: Message, about: _About, now: datetime) -> bytes:
+    appointment = about.appointment
+    listed: Sequence[Appointment] = ()
+    if message.kind == Kind.LIST:
+        is_sample = message.subject_kind == "staff"
+        listed = [appointment] if is_sample else open_appointments(appointment.booking, message.channel, now)
     words = wording(message.kind, [appointment], settings, listed)
     if message.channel == SMS:
         return words.short.encode()
     desk = appointment.counter.desk
-    name = desk.office.municipality.name(language_of(appointment))
-    sender = Address(name, addr_spec=settings.sender)
-    to = recipient(appointment, EMAIL) or ""
+    language, municipality = language_of(appointment), desk.office.municipality
+    sender, to = Address(municipality.name(language), addr_spec=settings.sender), about.to or ""
     invite = _invitation(settings, appointment, to, now) if message.kind in INVITING else None
     return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now, invite)
 

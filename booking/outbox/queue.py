@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -160,13 +160,23 @@ def release(message_id: int, reason: str) -> None:
 
 
 def tidy(now: datetime) -> None:
-    """Purges the kept bytes of what ended a day ago."""
+    """Purges the kept bytes of what ended a day ago, and what staff sent to themselves."""
     db.session.execute(
         update(Message)
         .where(Message.content.is_not(None), Message.ended_at <= now - KEEP_CONTENT)
         .values(content=None),
         execution_options={"synchronize_session": False},
     )
+    db.session.execute(
+        delete(Message).where(Message.subject_kind == "staff", Message.ended_at <= now - KEEP_CONTENT),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def messages_about(appointment_id: int) -> Sequence[Message]:
+    """All messages about the appointment, in the order in which they were caused and fell due."""
+    query = select(Message).where(Message.subject_kind == "appointment", Message.subject_id == appointment_id)
+    return db.session.scalars(query.order_by(Message.made_at, Message.due_at, Message.id)).all()
 
 
 def erase(appointment_ids: Iterable[int]) -> None:

@@ -17,6 +17,7 @@ from booking.web.citizen import citizen
 from booking.web.feeds import database_away, feeds
 from booking.web.front import front
 from booking.web.guards import everyone, managing_staff, register, signed_in_staff, stand_guard
+from booking.web.receipts import receipts
 from booking.web.staff import door, staff
 from booking.web.towns import TownMiddleware, load_town
 
@@ -43,6 +44,8 @@ def install(app: Flask, settings: Settings) -> None:
     register(app, citizen, everyone("citizens need no account; what is theirs has a secret link"), "/<lang>")
     register(app, api, everyone("free times are for everybody, and name nobody"), "/api/v1")
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))
+    register(app, receipts, everyone("Twilio signs each call of this address"), "/receipts")
+    app.extensions["csrf"].exempt(receipts)
     register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
     register(app, staff, signed_in_staff(), "/staff")
     register(app, admin, managing_staff(), "/staff/admin")

@@ -53,11 +53,16 @@ def install(app: Flask) -> None:
         phone=spoken.phone,
         grouped=grouped,
         language_name=spoken.language_name,
+        local_date=lambda at: at.astimezone(ZoneInfo(town().zone)).date(),
+        service_name=lambda service: service.text(language()).name,
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
     app.jinja_env.globals.update(is_late=is_late, waited=waited)
     app.jinja_env.globals.update(
-        sees_outbox=_sees_outbox, sees_administration=_sees_administration, access_words=ACCESS
+        sees_outbox=_sees_outbox,
+        sees_preview=_sees_preview,
+        sees_administration=_sees_administration,
+        access_words=ACCESS,
     )
     app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)
@@ -140,6 +145,10 @@ def _sees_outbox() -> bool:
 
 def _sees_administration() -> bool:
     return current_user.is_authenticated and manages(current_user.row)
+
+
+def _sees_preview() -> bool:
+    return current_user.is_authenticated and may(current_user.row, Role.MANAGER, None)
 
 
 def _euros(amount: Decimal | None) -> str:

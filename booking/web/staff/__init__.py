@@ -5,4 +5,4 @@ from flask import Blueprint
 door = Blueprint("door", __name__)
 staff = Blueprint("staff", __name__)
 
-from . import agenda, book, feeds, outbox, recount, search, sign_in, visits  # noqa: E402, F401  (their routes)
+from . import agenda, book, calls, feeds, outbox, recount, search, sign_in, visits  # noqa: E402, F401  (their routes)

@@ -16,6 +16,8 @@ from booking.appointments.agenda import Agenda, next_open_day
 from booking.appointments.agenda import agenda as agenda_of
 from booking.appointments.models import Appointment
 from booking.appointments.visits import Subject
+from booking.delivery.calls import count_of_calls
+from booking.outbox.queue import messages_about
 from booking.slots.clock import tick_of
 from booking.staff.accounts import may
 from booking.staff.audit import member, trace_once
@@ -79,6 +81,7 @@ def _body(desk: Desk, on: date, view: str, key: tuple[object, ...]) -> dict[str,
     made = agenda_of(desk, on, now())
     opened = _opened(made)
     words = {"agenda": made, "desk": desk, "on": on, "view": view, "opened": opened}
+    words["to_call"] = count_of_calls([desk.id], now())
     words["next_open"] = None if made.rows else next_open_day(desk, on, now())
     parts = {name: render_template(f"staff/{name}.html", **words) for name in ("count", "queue", "day")}
     body: dict[str, Any] = {name: Markup(part) for name, part in parts.items()}  # noqa: S704
@@ -86,10 +89,10 @@ def _body(desk: Desk, on: date, view: str, key: tuple[object, ...]) -> dict[str,
     body["waits"] = bool(made.line and made.line.places)
     body["is_today"] = made.line is not None
     if is_plain:
-        kept[key] = {**body, "opened": None}
+        kept[key] = {**body, "opened": None, "told": []}
     if opened is not None:
         _note_reading(opened)
-    return {**body, "opened": opened}
+    return {**body, "opened": opened, "told": messages_about(opened.id) if isinstance(opened, Appointment) else []}
 
 
 def _kept_bodies() -> dict[tuple[object, ...], dict[str, Any]]:

@@ -1,33 +1,91 @@
-"""The outbox in the browser: what was written to files because no mail server or text service is set."""
+"""The outbox in the browser: what waits and why, what was written to files, and each message to try out."""
 
 from __future__ import annotations
 
-from flask import abort, current_app, render_template
+from datetime import timedelta
+
+from flask import abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from booking.config import Settings
+from booking.db import db
 from booking.delivery.files import letter, letters
-from booking.outbox.queue import depth
+from booking.delivery.sample import sample, sample_wording
+from booking.delivery.segments import segments
+from booking.outbox.held import send_now, waiting
+from booking.outbox.models import Kind, MessageChannel
+from booking.outbox.providers import away
+from booking.outbox.queue import Notice, depth, queue_test
 from booking.staff.models import Role
 from booking.web.guards import require
 from booking.web.pages import now
 from booking.web.staff import staff
 from booking.web.towns import town
 
+TRIED_FOR = timedelta(hours=1)
+
 
 @staff.get("/outbox")
 def outbox() -> ResponseReturnValue:
-    """The written messages, newest first, and whether the worker lives."""
+    """How much waits, whether worker and providers live, and the written messages, newest first."""
     require(Role.LEAD, None)
-    settings = current_app.extensions["balie"]["settings"]
     return render_template(
-        "staff/outbox.html", letters=letters(settings.instance, town().slug), queue=depth(now()), settings=settings
+        "staff/outbox.html",
+        letters=letters(_settings().instance, town().slug),
+        queue=depth(now()),
+        away=away(),
+        waiting=waiting(town().id, now()),
+        settings=_settings(),
     )
+
+
+@staff.post("/outbox/send-now")
+def outbox_send_now() -> ResponseReturnValue:
+    """Lets the messages of a change go that wait for it to be undone."""
+    require(Role.LEAD, None)
+    count = send_now(town().id, request.form.get("change", ""), now())
+    db.session.commit()
+    return redirect(url_for("staff.outbox", sent=count), 303)
 
 
 @staff.get("/outbox/<name>")
 def outbox_letter(name: str) -> ResponseReturnValue:
     """One written message."""
     require(Role.LEAD, None)
-    settings = current_app.extensions["balie"]["settings"]
-    found = letter(settings.instance, town().slug, name) or abort(404)
+    found = letter(_settings().instance, town().slug, name) or abort(404)
     return render_template("staff/letter.html", letter=found)
+
+
+@staff.get("/outbox/preview")
+def preview() -> ResponseReturnValue:
+    """What a message of each kind says, in each language of the municipality."""
+    require(Role.MANAGER, None)
+    kind, tongue = _wanted(request.args.get("kind"), request.args.get("tongue"))
+    shown = sample(town().id, kind, tongue, now())
+    words = sample_wording(shown, kind, _settings()) if shown else None
+    parts = segments(words.short) if words else 0
+    return render_template("staff/preview.html", kind=kind, tongue=tongue, kinds=list(Kind), words=words, parts=parts)
+
+
+@staff.post("/outbox/preview")
+def try_out() -> ResponseReturnValue:
+    """Sends the message to the member of staff themselves, on the way that all messages go."""
+    account = require(Role.MANAGER, None)
+    kind, tongue = _wanted(request.form.get("kind"), request.form.get("tongue"))
+    occasion = f"{tongue}-{now():%Y%m%dT%H%M%S}"
+    notice = Notice(kind, occasion, MessageChannel.EMAIL, now(), now() + TRIED_FOR)
+    queue_test(town().id, account.id, notice, now())
+    db.session.commit()
+    return redirect(url_for("staff.preview", kind=kind.value, tongue=tongue, sent=1), 303)
+
+
+def _wanted(kind: str | None, tongue: str | None) -> tuple[Kind, str]:
+    """The kind and the language that were asked for, else the first ones; 404 for nonsense."""
+    if kind not in (None, *Kind) or tongue not in (None, *town().languages):
+        abort(404)
+    return Kind(kind or Kind.CONFIRMATION), tongue or town().language
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["balie"]["settings"]
+    return settings
