@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from booking.appointments.booking import Citizen, TooLate, book, cancel, demand_of, move
-from booking.appointments.holds import hold
+from booking.appointments.holds import extend, hold
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, offer
@@ -182,3 +182,20 @@ def test_the_length_stays_when_an_appointment_of_three_is_moved(context: Flask, 
 
     assert (appointment.ends_at - appointment.starts_at).seconds == 35 * 60
     assert ticks() == 7
+
+
+def test_fewer_days_ahead_do_not_take_a_living_hold_away(context: Flask, town: Town, clock: Clock) -> None:
+    far = TEN + timedelta(days=50)
+    kept = held(town, clock, far)
+    db.session.commit()
+    for service in db.session.scalars(select(Service)):
+        service.max_days_ahead = 5
+    db.session.commit()
+
+    fresh()
+    extend(kept, clock())
+    made = book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+    db.session.commit()
+
+    assert made.appointments[0].starts_at == far
+    assert ticks() == 3

@@ -21,11 +21,20 @@ from booking.appointments.recount import recount
 from booking.appointments.timelines import office_lines
 from booking.appointments.together import book_visit, cancel_visit, errands_of, hold_visit, move_visit
 from booking.db import begin_write, db
-from booking.staff.audit import citizen_of
+from booking.staff.audit import citizen_of, member
 from booking.townhall.models import Closure, Office, Way
 from booking.townhall.standing import Standing, standing
 from tests.conftest import Clock
-from tests.factories import WEEKDAYS, make_counter, make_desk, make_hours, make_municipality, make_office, make_service
+from tests.factories import (
+    WEEKDAYS,
+    make_counter,
+    make_desk,
+    make_hours,
+    make_municipality,
+    make_office,
+    make_service,
+    make_staff,
+)
 
 pytestmark = pytest.mark.citizen
 
@@ -285,6 +294,32 @@ def test_one_desk_is_cancelled_and_then_the_rest_together(here: Standing, clock:
     db.session.commit()
     assert ticks() == 0
     assert [one.sequence for one in made.appointments] == [1, 1, 1]
+
+
+def test_what_is_strictest_of_its_services_says_how_late_a_visit_can_be_changed(here: Standing, clock: Clock) -> None:
+    made, actor = booked(clock), citizen_of(here.municipality.id)
+    building = made.appointments[1].items[0].service
+    building.move_hours, building.cancel_hours = 24, 2
+    db.session.commit()
+    clock.now = TEN - timedelta(hours=20)
+
+    with pytest.raises(TooLate):
+        move_to(made, TEN + timedelta(days=1), clock)
+    begin_write_again()
+    cancel(made.appointments[0], actor, clock())  # the registry has no such hours
+    db.session.commit()
+    clock.now = TEN - timedelta(hours=1)
+    begin_write_again()
+    with pytest.raises(TooLate):
+        cancel_visit([one for one in made.appointments if one.is_booked], actor, clock())
+    db.session.rollback()
+
+    assert [one.is_booked for one in made.appointments] == [False, True, True]
+    clerk = make_staff(here.municipality.id, "clerk@example.org")
+    db.session.commit()
+    begin_write_again()
+    cancel_visit([one for one in made.appointments if one.is_booked], member(clerk), clock())
+    assert not any(one.is_booked for one in made.appointments)
 
 
 def test_a_visit_that_has_begun_is_changed_as_a_whole_no_more(here: Standing, clock: Clock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
@@ -157,3 +159,30 @@ def test_nonsense_in_the_form_of_a_visit_is_refused(visitor: Visitor) -> None:
     assert visitor.send(form, **{name: value}, items="nothing.1").status == 404
     for slot in ("", "1", "1.x", "999999.5967000"):
         assert visitor.send(form, slot=slot).status in (400, 404, 409)
+
+
+def test_who_is_too_late_to_move_is_told_until_when_and_what_to_do(visitor: Visitor, app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        for service in db.session.scalars(select(Service)):
+            service.move_hours, service.cancel_hours = 3, 1
+        db.session.commit()
+    own = booked(visitor)
+    own = visitor.get(own.response.request.path)
+    assert "You can move it until" in own.text and "You can cancel it until" in own.text
+    move, cancel = own.link("/visit/move"), own.link("/visit/cancel")
+    with app.app_context():
+        begins = db.session.scalars(select(Appointment.starts_at).order_by(Appointment.starts_at)).first()
+    assert begins is not None
+
+    clock.now = begins - timedelta(hours=2)
+    late = visitor.get(move)
+    assert late.status == 409
+    assert "It is too late to move this here" in late.text
+    assert visitor.get(cancel).status == 200
+    assert "Call us: we look for another time with you." in visitor.get(own.response.request.path).text
+
+    clock.now = begins - timedelta(minutes=30)
+    assert "It is too late to cancel this here" in visitor.get(cancel).text
+    assert "It is too late to change this here" in visitor.get(own.response.request.path).text
+    clock.now = begins + timedelta(minutes=1)
+    assert "can no longer be changed" in visitor.get(move).text

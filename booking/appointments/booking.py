@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import update
@@ -24,7 +24,7 @@ from booking.appointments.models import (
 from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
-from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
+from booking.appointments.timelines import CounterLine, OfficeLines, lines_of_day, office_lines
 from booking.appointments.writing import Ids, Written, hand_over, look, write
 from booking.db import db
 from booking.outbox.models import Kind, MessageChannel
@@ -49,7 +49,7 @@ class Citizen:
 
 
 class TooLate(Exception):
-    """The appointment has begun, is over or is cancelled: it can no longer be changed."""
+    """The appointment has begun, is over or is cancelled, or the hours of its services are past: it stays as it is."""
 
 
 def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: datetime) -> Booking:
@@ -113,7 +113,7 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
     start = start.astimezone(UTC)  # its end is a sum, which a wall clock would get wrong when it is changed
     lock(appointment)
     known = raise_office([appointment.counter.desk.office_id, office.id], now)
-    check_changeable(appointment, now)
+    check_movable(appointment, actor, now)
     if start == appointment.starts_at and office.id == appointment.counter.desk.office_id:
         return
     demand = demand_of(appointment)
@@ -149,7 +149,7 @@ def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
     raise_office([appointment.counter.desk.office_id], now)
     if not appointment.is_booked:
         return
-    check_changeable(appointment, now)
+    check_cancellable(appointment, actor, now)
     appointment.state = AppointmentState.CANCELLED
     appointment.sequence += 1
     appointment.changed_at = now
@@ -172,8 +172,28 @@ def lock(appointment: Appointment) -> None:
     db.session.refresh(appointment)
 
 
-def is_changeable(appointment: Appointment, now: datetime) -> bool:
-    """Whether the citizen may still move or cancel it: not when it has begun, nor once they are there."""
+def movable_until(appointment: Appointment) -> datetime:
+    """When the citizen can move it no more, by the strictest of its services."""
+    return appointment.starts_at - timedelta(hours=max(item.service.move_hours for item in appointment.items))
+
+
+def cancellable_until(appointment: Appointment) -> datetime:
+    """When the citizen can cancel it no more, by the strictest of its services."""
+    return appointment.starts_at - timedelta(hours=max(item.service.cancel_hours for item in appointment.items))
+
+
+def is_movable(appointment: Appointment, now: datetime) -> bool:
+    """Whether the citizen may still move it."""
+    return is_to_come(appointment, now) and now < movable_until(appointment)
+
+
+def is_cancellable(appointment: Appointment, now: datetime) -> bool:
+    """Whether the citizen may still cancel it."""
+    return is_to_come(appointment, now) and now < cancellable_until(appointment)
+
+
+def is_to_come(appointment: Appointment, now: datetime) -> bool:
+    """Whether anything can still be changed about it: not when it has begun, nor once they are there."""
     visit = appointment.visit
     has_come = visit is not None and visit.state not in (VisitState.EXPECTED, VisitState.MISSED)
     return appointment.is_booked and now < appointment.starts_at and not has_come
@@ -202,8 +222,9 @@ def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int,
     if held.expires_at <= now:
         known = raise_revision([office.id])
     lines = office_lines(office, now, known[office.id])
-    bit = tick_of(held.starts_at) - lines.horizon.base
     if held.expires_at > now:
+        lines = lines_of_day(office, lines, held.starts_at, now)
+        bit = tick_of(held.starts_at) - lines.horizon.base
         line = next(line for line in lines.counters if line.counter_id == held.counter_id)
         if starts(line.opening.open, demand.ticks) >> bit & 1:
             return line
@@ -238,10 +259,17 @@ def ticks_for(line: CounterLine, demand: Demand, start: datetime) -> range:
     return range(first, first + demand.ticks + line.buffer)
 
 
-def check_changeable(appointment: Appointment, now: datetime) -> None:
-    """Raises TooLate unless it may still be moved or cancelled."""
+def check_movable(appointment: Appointment, actor: Actor, now: datetime) -> None:
+    """Raises TooLate unless it may still be moved; for staff the hours of the services do not count."""
     db.session.expire(appointment, ["visit"])
-    if not is_changeable(appointment, now):
+    if not (is_to_come if actor.is_staff else is_movable)(appointment, now):
+        raise TooLate
+
+
+def check_cancellable(appointment: Appointment, actor: Actor, now: datetime) -> None:
+    """The same for cancelling."""
+    db.session.expire(appointment, ["visit"])
+    if not (is_to_come if actor.is_staff else is_cancellable)(appointment, now):
         raise TooLate
 
 

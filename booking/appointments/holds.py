@@ -11,7 +11,7 @@ from booking.appointments.limits import Holder, check_day, check_holds, take_tur
 from booking.appointments.models import Hold
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, staff_offer, tightest
-from booking.appointments.timelines import office_lines
+from booking.appointments.timelines import lines_of_day, office_lines
 from booking.db import db, insert_row, know, run, table
 from booking.slots.clock import tick_of
 from booking.townhall.models import Municipality, Office, Service
@@ -155,7 +155,7 @@ def _keep_longer(held: Hold, now: datetime) -> None:
     office = held.counter.desk.office
     free_hold(held.id, held.counter_id, now)
     demand = demand_held(held)
-    lines = office_lines(office, now)
+    lines = lines_of_day(office, office_lines(office, now), held.starts_at, now)
     line = next(line for line in lines.counters if line.counter_id == held.counter_id)
     first = tick_of(held.starts_at)
     if not line.fits(demand.ticks) >> (first - lines.horizon.base) & 1:

@@ -22,7 +22,7 @@ from sqlalchemy import Engine, and_, bindparam, func, or_, select, tuple_
 
 from booking.appointments.models import Occupancy
 from booking.db import db, run
-from booking.slots.clock import TICK_MINUTES, day_start, moment_of
+from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
 from booking.slots.timeline import starts
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
 from booking.townhall.models import Change, Closure, Counter, CounterService, Desk, Office, OpeningHours, Service
@@ -126,6 +126,14 @@ def office_lines(office: Office, now: datetime, revision: int | None = None) -> 
     if office.id not in raised_here() and (newest is None or newest.revision <= fresh.revision):
         kept[office.id] = fresh
     return fresh
+
+
+def lines_of_day(office: Office, lines: OfficeLines, start: datetime, now: datetime) -> OfficeLines:
+    """The lines, or where they do not reach the start those of its own day: what is held was once within the days
+    ahead of its service, and stays so when these are made fewer."""
+    if tick_of(start) < lines.horizon.end:
+        return lines
+    return load_lines(office, lines.revision, Horizon(lines.local_day(tick_of(start)), 2, lines.horizon.zone), now)
 
 
 def _loaded(office: Office, revision: int, now: datetime) -> OfficeLines:

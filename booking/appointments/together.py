@@ -14,7 +14,8 @@ from booking.appointments.booking import (
     Citizen,
     book,
     cancel,
-    check_changeable,
+    check_cancellable,
+    check_movable,
     demand_of,
     join,
     lock,
@@ -109,7 +110,7 @@ def move_visit(
     wanted = {stop.desk.office_id for stop in plan}
     known = raise_office({*wanted, *(one.counter.desk.office_id for one in appointments)}, now)
     for one in appointments:
-        check_changeable(one, now)
+        check_movable(one, actor, now)
     lines = {id: office_lines(standing.offices[id], now, known[id]) for id in wanted}
     errands = errands_of(appointments, standing, lines, now)
     plan = errands.plan(office_id, start)
@@ -128,6 +129,8 @@ def cancel_visit(appointments: Sequence[Appointment], actor: Actor, now: datetim
     for one in sorted(appointments, key=lambda one: one.id):
         lock(one)
     raise_office([one.counter.desk.office_id for one in appointments], now)
+    for one in appointments:
+        check_cancellable(one, actor, now)
     for one in appointments:
         cancel(one, actor, now)
 

@@ -5,8 +5,9 @@ where the council sets it), min_notice_hours, max_days_ahead; then name, summary
 language (name_nl, name_fr …), bring and words separated by semicolons; and source, which is not read.
 
 Columns that may be left out, and then change nothing: combines (a word; services that share it can be dealt with in
-one appointment, empty for one that is dealt with alone), and after (the keys of services and desks, separated by
-semicolons, that come first when several desks are seen in one visit).
+one appointment, empty for one that is dealt with alone), after (the keys of services and desks, separated by
+semicolons, that come first when several desks are seen in one visit), move_hours and cancel_hours (how many hours
+before it begins a citizen can move an appointment, or cancel it, for the last time).
 """
 
 from __future__ import annotations
@@ -320,4 +321,6 @@ _COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
 _OPTIONAL: dict[str, tuple[str, Callable[[str], Any]]] = {
     "combines": ("combines", _word),
     "after": ("comes_after", _keys),
+    "move_hours": ("move_hours", _whole(0, 1000)),
+    "cancel_hours": ("cancel_hours", _whole(0, 1000)),
 }

@@ -190,6 +190,8 @@ class Service(Base):
         CheckConstraint("online IN ('yes', 'partly', 'no')", name="online"),
         CheckConstraint("min_notice_hours >= 0", name="min_notice_hours"),
         CheckConstraint("max_days_ahead BETWEEN 1 AND 400", name="max_days_ahead"),
+        CheckConstraint("move_hours BETWEEN 0 AND 1000", name="move_hours"),
+        CheckConstraint("cancel_hours BETWEEN 0 AND 1000", name="cancel_hours"),
     )
 
     id: Mapped[int] = key()
@@ -211,6 +213,8 @@ class Service(Base):
     combines: Mapped[str | None] = mapped_column(String(40))
     # Keys of services and desks that come first in a visit of several.
     comes_after: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    move_hours: Mapped[int] = mapped_column(default=0)  # before its begin a citizen can move it no more,
+    cancel_hours: Mapped[int] = mapped_column(default=0)  # and cancel it no more; staff can
 
     texts: Mapped[list[ServiceText]] = relationship(
         back_populates="service", cascade="all, delete-orphan", lazy="selectin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,18 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking import links
-from booking.appointments.booking import TooLate, cancel, demand_of, is_changeable, move, without
+from booking.appointments.booking import (
+    TooLate,
+    cancel,
+    cancellable_until,
+    demand_of,
+    is_cancellable,
+    is_movable,
+    is_to_come,
+    movable_until,
+    move,
+    without,
+)
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Item, offer
@@ -57,7 +69,10 @@ def own(token: str) -> ResponseReturnValue:
         appointments=booking.appointments,
         visit=_visit(booking),
         places={one.id: place_of(one.visit, now()) for one in booking.appointments if one.visit},
-        is_changeable=is_changeable,
+        is_movable=is_movable,
+        is_cancellable=is_cancellable,
+        is_to_come=is_to_come,
+        limits=_limits_of_change,
         bring_for=bring_for,
         who_for=who_for,
         erased_on=forgotten_on(booking, town()),
@@ -71,11 +86,14 @@ class Visit:
     """The appointments of a booking that are still to stand, where there are several: one visit."""
 
     appointments: list[Appointment]
-    apart: list[Appointment]  # those that may be changed by themselves
 
     @property
-    def is_changeable(self) -> bool:
-        return len(self.apart) == len(self.appointments)
+    def is_movable(self) -> bool:
+        return all(is_movable(one, now()) for one in self.appointments)
+
+    @property
+    def is_cancellable(self) -> bool:
+        return all(is_cancellable(one, now()) for one in self.appointments)
 
     @property
     def legs(self) -> list[Leg]:
@@ -90,9 +108,15 @@ class Visit:
         return list(dict.fromkeys(leg.desk.office for leg in self.legs))
 
 
+def _limits_of_change(appointments: Sequence[Appointment]) -> tuple[datetime, datetime, datetime]:
+    """When the first of them begins, and when not all of them can be moved, or cancelled, any more."""
+    begins = min(one.starts_at for one in appointments)
+    return begins, min(map(movable_until, appointments)), min(map(cancellable_until, appointments))
+
+
 def _visit(booking: Booking) -> Visit | None:
     booked = [one for one in booking.appointments if one.is_booked]
-    return Visit(booked, [one for one in booked if is_changeable(one, now())]) if len(booked) > 1 else None
+    return Visit(booked) if len(booked) > 1 else None
 
 
 @citizen.get("/b/<token>/appointment.ics")
@@ -108,22 +132,22 @@ def calendar(token: str) -> ResponseReturnValue:
 @citizen.get("/b/<token>/<int:id>/move")
 def choose_move(token: str, id: int) -> ResponseReturnValue:
     """The times to which the appointment can be moved."""
-    return _move_page(token, changeable(token, id))
+    return _move_page(token, _movable(token, id))
 
 
 @citizen.post("/b/<token>/<int:id>/move")
 def do_move(token: str, id: int) -> ResponseReturnValue:
-    appointment = changeable(token, id)
+    appointment = _movable(token, id)
     office, start = chosen_slot()
     try:
         move(appointment, office, start, citizen_of(town().id), now())
     except SlotTaken:
         db.session.rollback()
         load_town()
-        appointment = changeable(token, id)
+        appointment = _movable(token, id)
         return _move_page(token, appointment, taken=start), 409
     except TooLate:
-        return too_late_page()
+        return too_late_to_move([appointment], token)
     db.session.commit()
     return redirect(url_for("citizen.own", token=token, did="moved"), 303)
 
@@ -131,16 +155,19 @@ def do_move(token: str, id: int) -> ResponseReturnValue:
 @citizen.get("/b/<token>/<int:id>/cancel")
 def ask_cancel(token: str, id: int) -> ResponseReturnValue:
     """What is given up, and one button."""
-    appointment = changeable(token, id)
+    appointment = _appointment(token, id)
+    if not is_cancellable(appointment, now()):
+        return too_late_to_cancel([appointment], token)
     return render_template("citizen/cancel.html", appointment=appointment, token=token)
 
 
 @citizen.post("/b/<token>/<int:id>/cancel")
 def do_cancel(token: str, id: int) -> ResponseReturnValue:
+    appointment = _appointment(token, id)
     try:
-        cancel(_appointment(token, id), citizen_of(town().id), now())
+        cancel(appointment, citizen_of(town().id), now())
     except TooLate:
-        return too_late_page()
+        return too_late_to_cancel([appointment], token)
     db.session.commit()
     return redirect(url_for("citizen.own", token=token, did="cancelled"), 303)
 
@@ -186,17 +213,33 @@ def booking_of(token: str) -> Booking:
     return booking
 
 
-def changeable(token: str, id: int) -> Appointment:
-    """The appointment, if it may still be changed; else the page that says why not is the answer."""
+def _movable(token: str, id: int) -> Appointment:
+    """The appointment, if it may still be moved; else the page that says why not is the answer."""
     appointment = _appointment(token, id)
-    if not is_changeable(appointment, now()):
-        abort(make_response(too_late_page()))
+    if not is_movable(appointment, now()):
+        abort(make_response(too_late_to_move([appointment], token)))
     return appointment
 
 
-def too_late_page() -> tuple[str, int]:
-    text = _("It has begun, is over, or was cancelled already. Call us if something is not right.")
-    return failure(409, _("This appointment can no longer be changed"), text)
+def too_late_to_move(appointments: Sequence[Appointment], token: str) -> ResponseReturnValue:
+    """409: until when they could be moved, and what to do now."""
+    until = min((movable_until(one) for one in appointments), default=now())
+    return _too_late_page(appointments, token, "move", until)
+
+
+def too_late_to_cancel(appointments: Sequence[Appointment], token: str) -> ResponseReturnValue:
+    """409: until when they could be cancelled, and what to do now."""
+    until = min((cancellable_until(one) for one in appointments), default=now())
+    return _too_late_page(appointments, token, "cancel", until)
+
+
+def _too_late_page(
+    appointments: Sequence[Appointment], token: str, wanted: str, until: datetime
+) -> ResponseReturnValue:
+    if not appointments or not all(is_to_come(one, now()) for one in appointments):
+        text = _("It has begun, is over, or was cancelled already. Call us if something is not right.")
+        return failure(409, _("This appointment can no longer be changed"), text)
+    return render_template("citizen/too_late.html", wanted=wanted, until=until, token=token), 409
 
 
 def _find_page(form: FindForm, wait_until: datetime | None = None) -> str:

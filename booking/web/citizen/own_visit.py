@@ -8,7 +8,7 @@ from datetime import datetime
 from flask import abort, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from booking.appointments.booking import TooLate, is_changeable
+from booking.appointments.booking import TooLate, is_cancellable, is_movable
 from booking.appointments.models import Appointment
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import nearest
@@ -20,7 +20,7 @@ from booking.staff.audit import citizen_of
 from booking.web.citizen import citizen
 from booking.web.citizen.book import NEAREST, chosen_slot
 from booking.web.citizen.find import free_times
-from booking.web.citizen.own import booking_of, too_late_page
+from booking.web.citizen.own import booking_of, too_late_to_cancel, too_late_to_move
 from booking.web.citizen.several import legs_booked, offices_for
 from booking.web.pages import now
 from booking.web.towns import here, load_town, seen_revisions, town
@@ -29,21 +29,21 @@ from booking.web.towns import here, load_town, seen_revisions, town
 @citizen.get("/b/<token>/visit/move")
 def choose_visit_move(token: str) -> ResponseReturnValue:
     """The times to which the whole visit can be moved."""
-    return _move_page(token, _changeable(token))
+    return _move_page(token, _movable(token))
 
 
 @citizen.post("/b/<token>/visit/move")
 def do_visit_move(token: str) -> ResponseReturnValue:
-    appointments = _changeable(token)
+    appointments = _movable(token)
     office, start = chosen_slot()
     try:
         move_visit(_errands(appointments), appointments, office.id, start, citizen_of(town().id))
     except SlotTaken:
         db.session.rollback()
         load_town()
-        return _move_page(token, _changeable(token), taken=start), 409
+        return _move_page(token, _movable(token), taken=start), 409
     except TooLate:
-        return too_late_page()
+        return too_late_to_move(appointments, token)
     db.session.commit()
     return redirect(url_for("citizen.own", token=token, did="moved"), 303)
 
@@ -51,24 +51,32 @@ def do_visit_move(token: str) -> ResponseReturnValue:
 @citizen.get("/b/<token>/visit/cancel")
 def ask_visit_cancel(token: str) -> ResponseReturnValue:
     """What is given up, and one button."""
-    return render_template("citizen/cancel_visit.html", legs=legs_booked(_changeable(token)), token=token)
+    appointments = _booked(token)
+    if not appointments or not all(is_cancellable(one, now()) for one in appointments):
+        return too_late_to_cancel(appointments, token)
+    return render_template("citizen/cancel_visit.html", legs=legs_booked(appointments), token=token)
 
 
 @citizen.post("/b/<token>/visit/cancel")
 def do_visit_cancel(token: str) -> ResponseReturnValue:
+    appointments = _booked(token)
     try:
-        cancel_visit([one for one in booking_of(token).appointments if one.is_booked], citizen_of(town().id), now())
+        cancel_visit(appointments, citizen_of(town().id), now())
     except TooLate:
-        return too_late_page()
+        return too_late_to_cancel(appointments, token)
     db.session.commit()
     return redirect(url_for("citizen.own", token=token, did="cancelled"), 303)
 
 
-def _changeable(token: str) -> list[Appointment]:
-    """The booked appointments, if all of them may still be changed; else the page that says why not is the answer."""
-    booked = [one for one in booking_of(token).appointments if one.is_booked]
-    if not booked or not all(is_changeable(one, now()) for one in booked):
-        abort(make_response(too_late_page()))
+def _booked(token: str) -> list[Appointment]:
+    return [one for one in booking_of(token).appointments if one.is_booked]
+
+
+def _movable(token: str) -> list[Appointment]:
+    """The booked appointments, if all of them may still be moved; else the page that says why not is the answer."""
+    booked = _booked(token)
+    if not booked or not all(is_movable(one, now()) for one in booked):
+        abort(make_response(too_late_to_move(booked, token)))
     return booked
 
 

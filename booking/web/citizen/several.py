@@ -15,6 +15,7 @@ from booking.appointments.models import Appointment, Hold
 from booking.appointments.offers import Demand, Item, first_free
 from booking.appointments.plans import MOST, Errands, Plan, demands_for, walk
 from booking.appointments.timelines import office_lines
+from booking.slots.clock import TICK_MINUTES
 from booking.townhall.models import Desk, Office, Service
 from booking.townhall.search import index, ranking
 from booking.web.citizen import citizen
@@ -184,7 +185,8 @@ def _waiting(legs: Sequence[Leg]) -> list[Leg]:
     for one, following in pairwise(legs):
         between = int((following.starts_at - one.ends_at).total_seconds()) // 60
         way = walk(here(), one.desk, following.desk) or 0
-        is_near = 0 <= between - way <= here().municipality.longest_wait_minutes
+        farthest = -(-way // TICK_MINUTES) * TICK_MINUTES + here().municipality.longest_wait_minutes
+        is_near = way <= between <= farthest
         found.append(_after(following, way, between - way) if is_near else following)
     return found
 
