@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
@@ -34,11 +35,13 @@ class Envelope:
     message_id: str
 
 
-def letter(wording: Wording, envelope: Envelope, now: datetime, invite: Invitation | None = None) -> bytes:
+def letter(wording: Wording, envelope: Envelope, now: datetime, invites: Sequence[Invitation] = ()) -> bytes:
     """The message as bytes (RFC 5322, text and HTML). Headers refuse line breaks, so no text can add one.
 
     An invitation stands in it twice with the same bytes: among the alternatives, where calendars look for it (RFC 6047
     2.4), and attached, for programs that know files only. In base64, because Outlook reads quoted-printable wrongly.
+    Of several the alternatives have the first, because programs read one there (RFC 5546 3.2.2: one UID a REQUEST);
+    all are attached.
     """
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = envelope.sender
@@ -51,11 +54,12 @@ def letter(wording: Wording, envelope: Envelope, now: datetime, invite: Invitati
     mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(wording.text)
     mail.add_alternative(wording.html, subtype="html")
-    if invite is not None:
+    for invite in invites[:1]:
         says = {"method": invite.method, "component": "VEVENT"}
         mail.add_alternative(invite.content.decode(), subtype="calendar", params=says, cte="base64")
-        named = {"name": INVITE}
-        mail.add_attachment(invite.content, maintype="application", subtype="ics", filename=INVITE, params=named)
+    for number, invite in enumerate(invites, start=1):
+        name = INVITE if number == 1 else f"invite-{number}.ics"
+        mail.add_attachment(invite.content, maintype="application", subtype="ics", filename=name, params={"name": name})
     return bytes(mail)
 
 

@@ -25,6 +25,7 @@ from booking.delivery.fallback import give_up, recipient
 from booking.delivery.receipts import decide_undecided, receipts_path
 from booking.delivery.sample import sample
 from booking.delivery.segments import segments
+from booking.delivery.visit import told_together
 from booking.delivery.wording import language_of, wording
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import came_back, provider, turn, went_away
@@ -149,11 +150,13 @@ def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | Non
 
 @dataclass(frozen=True)
 class _About:
-    """What a message is about as it stands now, who gets it, and why it is no longer true, if so."""
+    """What a message is about as it stands now, who gets it, why it is no longer true, if so, and all appointments
+    that it tells of."""
 
     appointment: Appointment
     to: str | None
     untrue: str | None
+    told: Sequence[Appointment]
 
 
 def _about(message: Message, now: datetime) -> _About:
@@ -162,9 +165,16 @@ def _about(message: Message, now: datetime) -> _About:
         shown = sample(message.municipality_id, message.kind, message.occasion[:2], now)
         if shown is None:
             raise LookupError("There is no counter with a service.")
-        return _About(shown, staff.email, None)
+        return _About(shown, staff.email, None, [shown])
     appointment = db.session.get_one(Appointment, message.subject_id)
-    return _About(appointment, recipient(appointment, message.channel), _why_not(message, appointment))
+    told: Sequence[Appointment] = [appointment]
+    carrier = appointment
+    untrue = _why_not(message, appointment)
+    if untrue is None and message.kind != Kind.LIST:
+        told, carrier = told_together(message, appointment)
+    if carrier is not appointment:
+        untrue = f"told with appointment {carrier.id}"
+    return _About(appointment, recipient(appointment, message.channel), untrue, told)
 
 
 def _why_not(message: Message, appointment: Appointment) -> str | None:
@@ -194,14 +204,15 @@ def _content(settings: Settings, message: Message, about: _About, now: datetime)
     if message.kind == Kind.LIST:
         is_sample = message.subject_kind == "staff"
         listed = [appointment] if is_sample else open_appointments(appointment.booking, message.channel, now)
-    words = wording(message.kind, [appointment], settings, listed)
+    words = wording(message.kind, about.told, settings, listed)
     if message.channel == SMS:
         return words.short.encode()
     desk = appointment.counter.desk
     language, municipality = language_of(appointment), desk.office.municipality
     sender, to = Address(municipality.name(language), addr_spec=settings.sender), about.to or ""
-    invite = _invitation(settings, appointment, to, now) if message.kind in INVITING else None
-    return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now, invite)
+    told = about.told if message.kind in INVITING else ()
+    invites = [_invitation(settings, one, to, now) for one in told]
+    return letter(words, Envelope(sender, to, desk.email, f"balie-{message.id}"), now, invites)
 
 
 def _invitation(settings: Settings, appointment: Appointment, to: str, now: datetime) -> Invitation:
