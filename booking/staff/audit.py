@@ -31,6 +31,11 @@ def citizen_of(municipality_id: int) -> Actor:
     return Actor(municipality_id, "citizen")
 
 
+def device_of(municipality_id: int) -> Actor:
+    """A kiosk at which somebody presses a button."""
+    return Actor(municipality_id, "device")
+
+
 def worker_of(municipality_id: int) -> Actor:
     return Actor(municipality_id, "worker")
 

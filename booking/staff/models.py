@@ -58,6 +58,25 @@ class StaffRole(Base):
     role: Mapped[Role] = mapped_column(choice(Role, "role"))
 
 
+class DeviceKind(StrEnum):
+    KIOSK = "kiosk"  # people check in, or take a number
+    DISPLAY = "display"  # shows who is called to which counter
+
+
+class Device(Base):
+    """A kiosk or a screen of an office, signed in by a secret link. Raising `generation` signs it out."""
+
+    __tablename__ = "device"
+
+    id: Mapped[int] = key()
+    office_id: Mapped[int] = mapped_column(ForeignKey("office.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[DeviceKind] = mapped_column(choice(DeviceKind, "kind"))
+    name: Mapped[str] = mapped_column(String(80))  # where it stands
+    generation: Mapped[int] = mapped_column(default=1)
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
 class Attempt(Base):
     """One failed try of a sign-in or a reference with its code; counted to slow guessing down."""
 

@@ -14,9 +14,17 @@ from booking.web import language, pages, security
 from booking.web.admin import admin
 from booking.web.api import api
 from booking.web.citizen import citizen
+from booking.web.device import device, entry
 from booking.web.feeds import database_away, feeds
 from booking.web.front import front
-from booking.web.guards import everyone, managing_staff, register, signed_in_staff, stand_guard
+from booking.web.guards import (
+    everyone,
+    managing_staff,
+    register,
+    signed_in_device,
+    signed_in_staff,
+    stand_guard,
+)
 from booking.web.receipts import receipts
 from booking.web.staff import door, staff
 from booking.web.towns import TownMiddleware, load_town
@@ -46,6 +54,8 @@ def install(app: Flask, settings: Settings) -> None:
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))
     register(app, receipts, everyone("Twilio signs each call of this address"), "/receipts")
     app.extensions["csrf"].exempt(receipts)
+    register(app, entry, everyone("a kiosk or screen brings a secret token in the address"), "/device")
+    register(app, device, signed_in_device(), "/<lang>/device")
     register(app, door, everyone("who signs in is not signed in yet; tries are throttled"), "/staff")
     register(app, staff, signed_in_staff(), "/staff")
     register(app, admin, managing_staff(), "/staff/admin")

@@ -9,9 +9,13 @@ from flask import Blueprint, Flask, abort, current_app, redirect, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from booking import links
+from booking.db import db
 from booking.staff.accounts import may
-from booking.staff.models import Role, Staff
-from booking.web.towns import town
+from booking.staff.models import Device, Role, Staff
+from booking.web.towns import here, town
+
+DEVICE_COOKIE = "balie-device"  # of its own: a screen stays signed in over a weekend, people do not
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ def signed_in_staff() -> Guard:
 
 def managing_staff() -> Guard:
     return Guard("managers of this municipality, of one desk at least, who are signed in", _check_managing)
+
+
+def signed_in_device() -> Guard:
+    return Guard("kiosks and screens of this municipality that are signed in", _check_device)
 
 
 def register(app: Flask, blueprint: Blueprint, guard: Guard, url_prefix: str | None = None) -> None:
@@ -67,6 +75,22 @@ def require(role: Role, desk_id: int | None) -> Staff:
     if not may(staff, role, desk_id):
         abort(404)
     return staff
+
+
+def current_device() -> Device:
+    """The kiosk or screen that asks; 404 for anybody else."""
+    keys = current_app.extensions["balie"]["settings"].keys
+    claim = links.claim(keys, DEVICE_COOKIE, request.cookies.get(DEVICE_COOKIE, ""))
+    device = db.session.get(Device, claim.id) if claim else None
+    if claim is None or device is None or device.ended_at or device.generation != claim.generation:
+        abort(404)
+    if device.office_id not in here().offices:
+        abort(404)
+    return device
+
+
+def _check_device() -> None:
+    current_device()
 
 
 def manages(staff: Staff) -> bool:

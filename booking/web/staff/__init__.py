@@ -5,4 +5,15 @@ from flask import Blueprint
 door = Blueprint("door", __name__)
 staff = Blueprint("staff", __name__)
 
-from . import agenda, book, calls, feeds, outbox, recount, search, sign_in, visits  # noqa: E402, F401  (their routes)
+from . import (  # noqa: E402  (their routes)
+    agenda,  # noqa: F401
+    book,  # noqa: F401
+    calls,  # noqa: F401
+    devices,  # noqa: F401
+    feeds,  # noqa: F401
+    outbox,  # noqa: F401
+    recount,  # noqa: F401
+    search,  # noqa: F401
+    sign_in,  # noqa: F401
+    visits,  # noqa: F401
+)
