@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, update
 
-from booking.appointments.models import Appointment, Booking
+from booking.appointments.models import Appointment, Booking, Visit
 from booking.db import db
 from booking.outbox.queue import erase
 from booking.staff.audit import record, worker_of
@@ -33,12 +33,13 @@ def erasure_day(last_end: datetime, municipality: Municipality) -> date:
 
 
 def forget(booking: Booking, now: datetime) -> None:
-    """Erases name, contact and reference, revokes the link, and deletes the messages. Flushes.
+    """Erases name, contact, reference and notes, revokes the link, and deletes the messages. Flushes.
 
     Feeds show references, so the offices' activity is raised.
     """
     raise_activity((appointment.counter.desk.office_id for appointment in booking.appointments), now)
     erase(appointment.id for appointment in booking.appointments)
+    _forget_notes(Visit.appointment_id.in_([appointment.id for appointment in booking.appointments]))
     booking.name = booking.email = booking.phone = booking.reference = None
     booking.email_key = booking.phone_key = None
     booking.forgotten_at = now
@@ -54,13 +55,21 @@ def forget_due(now: datetime) -> int:
         for booking in _ended(municipality, now):
             forget(booking, now)
             count += 1
+        offices = [office.id for office in municipality.offices]
+        walk_ins = (Visit.appointment_id.is_(None), Visit.office_id.in_(offices), Visit.note.is_not(None))
+        _forget_notes(*walk_ins, Visit.came_on < _kept_from(municipality, now))
     return count
+
+
+def _forget_notes(*which: ColumnElement[bool]) -> None:
+    """What a clerk wrote down about somebody goes with them, or after as many days where no name was asked for."""
+    erased = update(Visit).where(*which).values(note=None, version=Visit.version + 1)
+    db.session.execute(erased, execution_options={"synchronize_session": False})
 
 
 def _ended(municipality: Municipality, now: datetime) -> list[Booking]:
     """Bookings not yet forgotten whose last appointment ended before the first day that is still kept."""
-    kept_from = now.astimezone(ZoneInfo(municipality.zone)).date() - timedelta(days=municipality.retention_days)
-    limit = datetime.combine(kept_from, datetime.min.time(), ZoneInfo(municipality.zone))
+    limit = datetime.combine(_kept_from(municipality, now), datetime.min.time(), ZoneInfo(municipality.zone))
     query = (
         select(Booking)
         .join(Booking.appointments)
@@ -70,3 +79,8 @@ def _ended(municipality: Municipality, now: datetime) -> list[Booking]:
         .limit(BATCH)
     )
     return list(db.session.scalars(query))
+
+
+def _kept_from(municipality: Municipality, now: datetime) -> date:
+    """The first local day of which persons are still kept."""
+    return now.astimezone(ZoneInfo(municipality.zone)).date() - timedelta(days=municipality.retention_days)

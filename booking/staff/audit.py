@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from booking.db import WRITES, db, run, table
 from booking.staff.models import AuditLine, Staff
 
+ORIGIN = "origin"  # where in the session's info stands from which address the request came
 AN_HOUR = timedelta(hours=1)
 
 
@@ -60,6 +61,7 @@ def line(actor: Actor, action: str, object: tuple[str, int], now: datetime, **de
         "object_kind": object[0],
         "object_id": object[1],
         "details": details,
+        "origin": db.session().info.get(ORIGIN) if actor.is_staff else None,
     }
 
 

@@ -89,7 +89,7 @@ class Attempt(Base):
 
 
 class AuditLine(Base):
-    """Who did what, when. Ids only; names and contacts never stand here."""
+    """Who did what, when, from where. Ids only; names and contacts never stand here. Triggers refuse any change."""
 
     __tablename__ = "audit_line"
     __table_args__ = (Index("ix_audit_line_object", "object_kind", "object_id"),)
@@ -103,3 +103,4 @@ class AuditLine(Base):
     object_kind: Mapped[str] = mapped_column(String(40))
     object_id: Mapped[int]
     details: Mapped[dict[str, Any]]
+    origin: Mapped[str | None] = mapped_column(String(45))  # the address from which a member of staff acted

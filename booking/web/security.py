@@ -13,6 +13,8 @@ from flask_wtf import CSRFProtect
 
 from booking.config import Settings
 from booking.db import begin_write, db
+from booking.staff.accounts import address_of
+from booking.staff.audit import ORIGIN
 from booking.staff.models import Staff
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def _begin() -> None:
     """
     if "\0" in request.path or b"%00" in request.query_string:
         abort(400)  # PostgreSQL stores no NUL, and nobody types one
+    db.session().info[ORIGIN] = address_of(request.remote_addr)
     if request.method not in READING and request.endpoint is not None:
         if any("\0" in text for text in request.form.values()):
             abort(400)
