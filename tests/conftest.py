@@ -18,6 +18,7 @@ from jinja2 import FileSystemBytecodeCache
 from booking import create_app
 from booking.config import Settings
 from booking.db import db
+from booking.staff.models import Role
 from tests import factories
 from tests.postgresql import Cluster, start_cluster
 
@@ -125,3 +126,17 @@ def town(app: Flask) -> factories.Town:
         made = factories.make_town()
         db.session.commit()
     return made
+
+
+@pytest.fixture
+def management(app: Flask, town: factories.Town) -> None:
+    """Ann administers the town, Mia manages it, Dora manages one desk, Bob leads all desks; they read English."""
+    with app.app_context():
+        for name, role, desk_id in (
+            ("ann", Role.ADMINISTRATOR, None),
+            ("mia", Role.MANAGER, None),
+            ("dora", Role.MANAGER, town.desk_id),
+            ("bob", Role.LEAD, None),
+        ):
+            factories.make_staff(town.municipality_id, f"{name}@{town.slug}.example.org", role, desk_id).language = "en"
+        db.session.commit()

@@ -7,28 +7,15 @@ from flask import Flask
 from sqlalchemy import select
 
 from booking.db import db
-from booking.staff.models import AuditLine, Role, Staff
+from booking.staff.models import AuditLine
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
-from tests.factories import Town, make_staff
+from tests.factories import Town
 from tests.pages import Form, Page, Visitor
 from tests.test_staff_pages import appointment, signed_in
 
 pytestmark = pytest.mark.townhall
 
 ADMIN = "/testdorp/staff/admin"
-
-
-@pytest.fixture
-def people(app: Flask, town: Town) -> None:
-    """Ann administers the town, Mia manages it, Dora manages one desk, Bob leads the desk."""
-    with app.app_context():
-        make_staff(town.municipality_id, "ann@testdorp.example.org", Role.ADMINISTRATOR)
-        make_staff(town.municipality_id, "mia@testdorp.example.org", Role.MANAGER)
-        make_staff(town.municipality_id, "dora@testdorp.example.org", Role.MANAGER, town.desk_id)
-        make_staff(town.municipality_id, "bob@testdorp.example.org", Role.LEAD)
-        for staff in db.session.scalars(select(Staff)):
-            staff.language = "en"
-        db.session.commit()
 
 
 def only_form(page: Page) -> Form:
@@ -53,7 +40,9 @@ def fill(visitor: Visitor, path: str, **typed: str) -> Page:
         ("ann", {"/", "/offices", "/services", "/town"}),
     ],
 )
-def test_each_role_sees_its_own_sections(app: Flask, town: Town, people: None, who: str, open_pages: set[str]) -> None:
+def test_each_role_sees_its_own_sections(
+    app: Flask, town: Town, management: None, who: str, open_pages: set[str]
+) -> None:
     visitor = signed_in(app, who)
 
     seen = {path for path in ("/", "/offices", "/services", "/town") if visitor.get(f"{ADMIN}{path}").status == 200}
@@ -62,7 +51,7 @@ def test_each_role_sees_its_own_sections(app: Flask, town: Town, people: None, w
     assert ("Administration" in visitor.follow(visitor.get("/testdorp/staff/")).text) == bool(open_pages)
 
 
-def test_an_administrator_changes_the_rules(app: Flask, town: Town, people: None) -> None:
+def test_an_administrator_changes_the_rules(app: Flask, town: Town, management: None) -> None:
     ann = signed_in(app, "ann")
 
     page = fill(ann, "/town", **{"hold_minutes": "25", "names-nl": "Testdorp aan zee", "phone": "015 98 76 54"})
@@ -77,7 +66,7 @@ def test_an_administrator_changes_the_rules(app: Flask, town: Town, people: None
         )
 
 
-def test_what_is_wrong_is_said_on_top_and_nothing_is_saved(app: Flask, town: Town, people: None) -> None:
+def test_what_is_wrong_is_said_on_top_and_nothing_is_saved(app: Flask, town: Town, management: None) -> None:
     page = fill(signed_in(app, "ann"), "/town", hold_minutes="soon", **{"names-nl": ""})
 
     assert page.status == 422
@@ -99,7 +88,7 @@ def test_what_is_wrong_is_said_on_top_and_nothing_is_saved(app: Flask, town: Tow
     ],
 )
 def test_rules_that_cannot_work_are_refused(
-    app: Flask, town: Town, people: None, typed: dict[str, str], words: str
+    app: Flask, town: Town, management: None, typed: dict[str, str], words: str
 ) -> None:
     page = fill(signed_in(app, "ann"), "/town", **typed)
 
@@ -107,7 +96,7 @@ def test_rules_that_cannot_work_are_refused(
     assert words in page.text
 
 
-def test_a_reminder_is_added_and_another_taken_out(app: Flask, town: Town, people: None) -> None:
+def test_a_reminder_is_added_and_another_taken_out(app: Flask, town: Town, management: None) -> None:
     more = {"reminders-0-number": "", "reminders-2-number": "3", "reminders-2-at": "09:30", "reminders-2-email": "y"}
 
     assert fill(signed_in(app, "ann"), "/town", **more).status == 303
@@ -117,7 +106,7 @@ def test_a_reminder_is_added_and_another_taken_out(app: Flask, town: Town, peopl
         assert [rule["occasion"] for rule in rules] == ["2-hours-before", "3-days-before"]
 
 
-def test_the_zone_stays_while_anybody_has_an_appointment(app: Flask, town: Town, people: None) -> None:
+def test_the_zone_stays_while_anybody_has_an_appointment(app: Flask, town: Town, management: None) -> None:
     appointment(app, town)
 
     page = fill(signed_in(app, "ann"), "/town", zone="Europe/Lisbon")
@@ -125,7 +114,7 @@ def test_the_zone_stays_while_anybody_has_an_appointment(app: Flask, town: Town,
     assert page.status == 422 and "they would begin at other times" in page.text
 
 
-def test_a_manager_adds_an_office_with_a_desk_and_counters(app: Flask, town: Town, people: None) -> None:
+def test_a_manager_adds_an_office_with_a_desk_and_counters(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
     mia.follow(
         fill(mia, "/offices/new", **{"names-nl": "Dorpshuis", "address": "Kerkstraat 1", "phone": "015 12 34 56"})
@@ -146,7 +135,7 @@ def test_a_manager_adds_an_office_with_a_desk_and_counters(app: Flask, town: Tow
         assert desk.counters[0].number == 3  # numbered through the town
 
 
-def test_counters_that_are_added_do_what_the_desk_does(app: Flask, town: Town, people: None) -> None:
+def test_counters_that_are_added_do_what_the_desk_does(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
     page = mia.get(f"{ADMIN}/desks/{town.desk_id}")
 
@@ -160,7 +149,7 @@ def test_counters_that_are_added_do_what_the_desk_does(app: Flask, town: Town, p
         assert set(does) == {town.passport_id, town.wedding_id}
 
 
-def test_who_does_what_is_ticked(app: Flask, town: Town, people: None) -> None:
+def test_who_does_what_is_ticked(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
     first, second = town.counter_ids
     form = only_form(mia.get(f"{ADMIN}/desks/{town.desk_id}/services"))
@@ -173,7 +162,7 @@ def test_who_does_what_is_ticked(app: Flask, town: Town, people: None) -> None:
         assert list(does) == [second]
 
 
-def test_a_service_is_changed_in_every_language_and_previewed_before(app: Flask, town: Town, people: None) -> None:
+def test_a_service_is_changed_in_every_language_and_previewed_before(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
     path = f"/services/{town.passport_id}"
     typed = {"name-fr": "Passeport neuf", "minutes": "20", "fee": "75,50", "desk_key": "civil"}
@@ -204,7 +193,7 @@ def test_a_service_is_changed_in_every_language_and_previewed_before(app: Flask,
     ],
 )
 def test_a_service_that_cannot_be_is_refused(
-    app: Flask, town: Town, people: None, typed: dict[str, str], words: str
+    app: Flask, town: Town, management: None, typed: dict[str, str], words: str
 ) -> None:
     page = fill(signed_in(app, "mia"), f"/services/{town.passport_id}", desk_key="civil", **typed)
 
@@ -212,7 +201,7 @@ def test_a_service_that_cannot_be_is_refused(
     assert words in page.text
 
 
-def test_a_new_service_can_be_booked_where_its_department_is(app: Flask, town: Town, people: None) -> None:
+def test_a_new_service_can_be_booked_where_its_department_is(app: Flask, town: Town, management: None) -> None:
     texts = {f"{field}-{code}": "Stempel" for field in ("name", "summary", "who") for code in ("nl", "fr", "de", "en")}
     mia = signed_in(app, "mia")
 
@@ -221,7 +210,7 @@ def test_a_new_service_can_be_booked_where_its_department_is(app: Flask, town: T
     assert "First free time" in mia.get("/testdorp/en/service/stamp").text
 
 
-def test_removal_is_confirmed_by_typing_the_name(app: Flask, town: Town, people: None) -> None:
+def test_removal_is_confirmed_by_typing_the_name(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
     path = f"/remove/service/{town.wedding_id}"
 
@@ -232,7 +221,7 @@ def test_removal_is_confirmed_by_typing_the_name(app: Flask, town: Town, people:
         assert db.session.get(Service, town.wedding_id) is None
 
 
-def test_what_has_appointments_is_not_removed(app: Flask, town: Town, people: None) -> None:
+def test_what_has_appointments_is_not_removed(app: Flask, town: Town, management: None) -> None:
     appointment(app, town)
     mia = signed_in(app, "mia")
 
@@ -249,7 +238,7 @@ def test_what_has_appointments_is_not_removed(app: Flask, town: Town, people: No
         assert db.session.get_one(Office, town.office_id).desks
 
 
-def test_lists_are_searched(app: Flask, town: Town, people: None) -> None:
+def test_lists_are_searched(app: Flask, town: Town, management: None) -> None:
     mia = signed_in(app, "mia")
 
     page = mia.get(f"{ADMIN}/services?q=PÁSSPORT")

@@ -19,7 +19,7 @@ LEVELS = (
     {"db", "config", "links", "spoken", "slots"},
     {"townhall", "staff", "outbox"},
     {"appointments"},
-    {"calendars", "privacy"},
+    {"calendars", "privacy", "planning"},
     {"delivery"},
     {"tables"},
     {"web", "demo"},

@@ -118,11 +118,11 @@ def move(appointment: Appointment, office: Office, start: datetime, actor: Actor
         return
     demand = demand_of(appointment)
     lines = office_lines(office, now, known[office.id])
-    lines = without(lines.for_staff() if actor.is_staff else lines, appointment)
+    lines = without(lines.for_staff() if actor.sees_all else lines, appointment)
     line = tightest(lines, demand, start) if offer(lines, demand, now).has(start) else None
     if line is None:
         raise SlotTaken
-    if actor.is_staff:
+    if actor.sees_all:
         reclaim(line.counter_id, ticks_for(line, demand, start))
     _shift_ticks(appointment, line, demand, start, now)
     place(appointment, line.counter_id, start, actor, now)
@@ -134,6 +134,7 @@ def place(appointment: Appointment, counter_id: int, start: datetime, actor: Act
     appointment.counter_id = counter_id
     appointment.starts_at = start
     appointment.ends_at = start + demand_of(appointment).length
+    appointment.is_exception = False  # the new time lies in the hours
     appointment.sequence += 1
     appointment.changed_at = now
     db.session.flush()
@@ -262,7 +263,7 @@ def ticks_for(line: CounterLine, demand: Demand, start: datetime) -> range:
 def check_movable(appointment: Appointment, actor: Actor, now: datetime) -> None:
     """Raises TooLate unless it may still be moved; for staff the hours of the services do not count."""
     db.session.expire(appointment, ["visit"])
-    if not (is_to_come if actor.is_staff else is_movable)(appointment, now):
+    if not (is_to_come if actor.sees_all else is_movable)(appointment, now):
         raise TooLate
 
 

@@ -306,10 +306,11 @@ def _mask(bits: Sequence[int]) -> int:
 
 def _rules(ids: list[int]) -> dict[int, tuple[WeeklyRule, ...]]:
     found: dict[int, tuple[WeeklyRule, ...]] = dict.fromkeys(ids, ())
-    columns = (OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
-    query = select(*columns, OpeningHours.from_on, OpeningHours.until_on).where(OpeningHours.counter_id.in_(ids))
-    for id, weekday, opens, closes, from_on, until_on in db.session.execute(query.order_by(OpeningHours.id)):
-        found[id] += (WeeklyRule(weekday, opens, closes, from_on, until_on),)
+    columns: tuple[Any, ...] = (OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
+    columns += (OpeningHours.from_on, OpeningHours.until_on, OpeningHours.every_weeks)
+    query = select(*columns).where(OpeningHours.counter_id.in_(ids)).order_by(OpeningHours.id)
+    for id, *rule in db.session.execute(query):
+        found[id] += (WeeklyRule(*rule),)
     return found
 
 

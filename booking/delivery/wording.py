@@ -17,6 +17,7 @@ from booking.appointments.references import grouped
 from booking.config import Settings
 from booking.delivery.segments import folded, segments
 from booking.outbox.models import Kind
+from booking.planning.impact import latest_hit
 from booking.privacy.forget import forgotten_on
 from booking.townhall.models import Municipality
 
@@ -39,6 +40,7 @@ def wording(
     town, language = _town(first), language_of(first)
     with force_locale(spoken.locale_of(language)):
         subject, opening = _news(kind, first, language)
+        opening = _because_we_close(kind, first) or opening
         context = {
             "language": language,
             "town": town,
@@ -106,6 +108,23 @@ def _news(kind: Kind, appointment: Appointment, language: str) -> tuple[str, str
         ),
     }
     return news[kind]
+
+
+def _because_we_close(kind: Kind, appointment: Appointment) -> str:
+    """The first sentence where it was not the citizen who changed the appointment, but our hours."""
+    if kind not in (Kind.MOVE, Kind.CANCELLATION) or latest_hit(appointment) is None:
+        return ""
+    texts: dict[Kind, str] = {
+        Kind.MOVE: _(
+            "We cannot receive you at the time of your appointment. We are sorry. A new time is kept for you:"
+            " say on the page below that it suits you, or choose another one. You have the first choice."
+        ),
+        Kind.CANCELLATION: _(
+            "We cannot receive you at the time of your appointment and have to cancel it. We are sorry."
+            " You need not come."
+        ),
+    }
+    return texts[kind]
 
 
 def _facts(appointment: Appointment, language: str) -> list[tuple[str, str]]:

@@ -22,14 +22,20 @@ class Actor:
     municipality_id: int
     kind: str
     staff_id: int | None = None
+    comes_first: bool = False  # a citizen whose time was taken away may have times that others do not see yet
 
     @property
     def is_staff(self) -> bool:
         return self.staff_id is not None
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether times that were freed and are not back yet may be taken."""
+        return self.is_staff or self.comes_first
 
-def citizen_of(municipality_id: int) -> Actor:
-    return Actor(municipality_id, "citizen")
+
+def citizen_of(municipality_id: int, comes_first: bool = False) -> Actor:
+    return Actor(municipality_id, "citizen", comes_first=comes_first)
 
 
 def device_of(municipality_id: int) -> Actor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload
 
 from booking.db import db
+from booking.townhall.hours import WeeklyRule
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
 
 ACCESS = {
@@ -78,21 +79,25 @@ class DayHours:
 
 
 def weekly_hours(office: Office, on: date) -> list[DayHours]:
-    """The office's week as it holds on the date, Monday first; a day without hours has no stretches."""
+    """The office's hours on the seven days from this date on, Monday first; a day without hours has no stretches."""
+    columns = (OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes, OpeningHours.from_on)
     query = (
-        select(OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
+        select(*columns, OpeningHours.until_on, OpeningHours.every_weeks)
         .join(Counter, Counter.id == OpeningHours.counter_id)
         .join(Desk)
-        .where(Desk.office_id == office.id, OpeningHours.from_on <= on)
+        .where(Desk.office_id == office.id)
         .where(or_(OpeningHours.until_on.is_(None), OpeningHours.until_on >= on))
         .order_by(OpeningHours.opens)
         .distinct()
     )
+    days = {day.weekday(): day for day in (on + timedelta(days=n) for n in range(7))}
     by_day: dict[int, list[tuple[int, int]]] = {weekday: [] for weekday in range(7)}
-    for weekday, opens, closes in db.session.execute(query):
-        merged = by_day[weekday]
-        if merged and opens <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], closes))
+    for rule in (WeeklyRule(*row) for row in db.session.execute(query)):
+        merged = by_day[rule.weekday]
+        if not rule.holds_on(days[rule.weekday]):
+            continue
+        if merged and rule.opens <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], rule.closes))
         else:
-            merged.append((opens, closes))
+            merged.append((rule.opens, rule.closes))
     return [DayHours(weekday, tuple(stretches)) for weekday, stretches in by_day.items()]

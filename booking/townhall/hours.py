@@ -14,17 +14,31 @@ from booking.slots.timeline import mask_of
 
 @dataclass(frozen=True)
 class WeeklyRule:
-    """A counter serves on this weekday (0 is Monday) from `opens` to `closes`, minutes after midnight."""
+    """A counter serves on this weekday (0 is Monday) from `opens` to `closes`, minutes after midnight.
+
+    It holds every n-th week, counted from the week of `from_on`.
+    """
 
     weekday: int
     opens: int
     closes: int
     from_on: date
     until_on: date | None = None
+    every_weeks: int = 1
 
     def holds_on(self, day: date) -> bool:
         begun = self.weekday == day.weekday() and self.from_on <= day
-        return begun and (self.until_on is None or day <= self.until_on)
+        return begun and (self.until_on is None or day <= self.until_on) and self._is_week_of(day)
+
+    def _is_week_of(self, day: date) -> bool:
+        return self.every_weeks == 1 or first_in_phase(self.from_on, self.every_weeks, day) == day
+
+
+def first_in_phase(from_on: date, every_weeks: int, day: date) -> date:
+    """The first date from `day` on that lies in an n-th week, counted from the week of `from_on`."""
+    begins = day - timedelta(days=day.weekday())
+    weeks = (begins - from_on + timedelta(days=from_on.weekday())).days // 7
+    return day if weeks % every_weeks == 0 else begins + timedelta(weeks=-weeks % every_weeks)
 
 
 @dataclass(frozen=True)

@@ -271,6 +271,7 @@ class OpeningHours(Base):
         CheckConstraint(f"opens >= 0 AND opens < closes AND closes <= {MINUTES_A_DAY}", name="opens_before_closes"),
         CheckConstraint("opens % 5 = 0 AND closes % 5 = 0", name="whole_ticks"),
         CheckConstraint("until_on IS NULL OR from_on <= until_on", name="from_before_until"),
+        CheckConstraint("every_weeks BETWEEN 1 AND 8", name="every_weeks"),
     )
 
     id: Mapped[int] = key()
@@ -280,6 +281,7 @@ class OpeningHours(Base):
     closes: Mapped[int]
     from_on: Mapped[date]
     until_on: Mapped[date | None]  # the last day it holds
+    every_weeks: Mapped[int] = mapped_column(default=1)  # 2: every other week, counted from that of `from_on`
 
 
 class Closure(Base):

@@ -19,6 +19,12 @@ PAGES = [
     "offices/1/desks/new",
     "desks/1",
     "desks/1/services",
+    "hours",
+    "hours/new?counter=1&counter=2",
+    "closures",
+    "closures/new?office=1",
+    "closures/holidays",
+    "changes",
     "services",
     "services?q=pas",
     "services/1",
@@ -34,6 +40,23 @@ def test_an_administration_page(demo: House, chromium: Browser, width: int, sche
         for path in PAGES:
             page.goto(f"{demo.url}/lindebeek/staff/admin/{path}")
             judge(page, "nl")
+
+
+def test_a_closure_from_the_question_to_its_undoing(house: House, chromium: Browser) -> None:
+    """Tomorrow hits many: the page asks, the answer is carried out, the messages wait, all of it is undone."""
+    with opened(chromium, viewport={"width": 320, "height": 900}) as context:
+        page = context.new_page()
+        sign_in(page, house, ADMINISTRATOR)
+        page.goto(f"{house.url}/lindebeek/staff/admin/closures/new?office=1&on=2026-11-24")
+        page.locator("main .admin-form .actions button").click()
+        expect(page.locator("h1")).to_contain_text("Dit raakt")
+        judge(page, "nl")
+        page.locator("button[value=move]").click()
+        expect(page.locator(".kern-alert--warning")).to_contain_text("berichten wachten tot")
+        judge(page, "nl")
+        page.locator("form[action$='/undo'] button").click()
+        expect(page.locator(".kern-alert--info")).to_contain_text("ongedaan gemaakt")
+        judge(page, "nl")
 
 
 def test_a_mistake_is_found_by_keyboard(house: House, chromium: Browser) -> None:

@@ -43,6 +43,9 @@ class Section:
 SECTIONS = (
     Section("admin.town", _l("Municipality"), _l("Name, languages, rules and limits, reminders"), Role.ADMINISTRATOR),
     Section("admin.offices", _l("Offices and desks"), _l("Addresses, access, desks, counters and who does what")),
+    Section("admin.hours", _l("Opening hours"), _l("The week of each counter, from a day to a day"), one_desk=True),
+    Section("admin.closures", _l("Closures"), _l("Days and hours off, public holidays"), one_desk=True),
+    Section("admin.changes", _l("Changes"), _l("What changes of hours did, to undo them in time"), one_desk=True),
     Section("admin.services", _l("Services"), _l("What citizens come for, in every language, with a preview")),
 )
 

@@ -31,6 +31,8 @@ from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
 from booking.calendars.citizen import add_links, citizen_calendar, own_feed_token
 from booking.db import begin_write, db
+from booking.planning.impact import open_proposal
+from booking.planning.models import Hit
 from booking.privacy.forget import forgotten_on
 from booking.staff.accounts import (
     LONGEST_WINDOW,
@@ -61,6 +63,7 @@ def own(token: str) -> ResponseReturnValue:
     own_feed = outside(url_for("feeds.own", token=own_feed_token(_keys(), booking)))
     return render_template(
         "citizen/own.html",
+        proposed=proposals(booking),
         ways_into_calendars={one.id: add_links(one, language(), find_url) for one in booking.appointments},
         own_feed=f"webcal://{own_feed.partition('://')[2]}",
         booking=booking,
@@ -114,6 +117,12 @@ def _limits_of_change(appointments: Sequence[Appointment]) -> tuple[datetime, da
     return begins, min(map(movable_until, appointments)), min(map(cancellable_until, appointments))
 
 
+def proposals(booking: Booking) -> dict[int, Hit]:
+    """By appointment the change of our hours that moved it, while the citizen has not answered."""
+    found = ((one.id, open_proposal(one)) for one in booking.appointments if is_to_come(one, now()))
+    return {id: hit for id, hit in found if hit is not None}
+
+
 def _visit(booking: Booking) -> Visit | None:
     booked = [one for one in booking.appointments if one.is_booked]
     return Visit(booked) if len(booked) > 1 else None
@@ -140,7 +149,7 @@ def do_move(token: str, id: int) -> ResponseReturnValue:
     appointment = _movable(token, id)
     office, start = chosen_slot()
     try:
-        move(appointment, office, start, citizen_of(town().id), now())
+        move(appointment, office, start, citizen_of(town().id, open_proposal(appointment) is not None), now())
     except SlotTaken:
         db.session.rollback()
         load_town()
@@ -216,7 +225,8 @@ def booking_of(token: str) -> Booking:
 def _movable(token: str, id: int) -> Appointment:
     """The appointment, if it may still be moved; else the page that says why not is the answer."""
     appointment = _appointment(token, id)
-    if not is_movable(appointment, now()):
+    has_first_choice = is_to_come(appointment, now()) and open_proposal(appointment) is not None
+    if not (is_movable(appointment, now()) or has_first_choice):
         abort(make_response(too_late_to_move([appointment], token)))
     return appointment
 
@@ -255,8 +265,10 @@ def _move_page(token: str, appointment: Appointment, taken: datetime | None = No
     demand = demand_of(appointment)
     offices = here().offices_for(demand.service)
     known = seen_revisions()
-    lines = [without(office_lines(office, now(), known[office.id]), appointment) for office in offices]
-    offers = [offer(line, demand, now()) for line in lines]
+    lines = [office_lines(office, now(), known[office.id]) for office in offices]
+    if open_proposal(appointment) is not None:
+        lines = [line.for_staff() for line in lines]  # whose time was taken away has the first choice
+    offers = [offer(without(line, appointment), demand, now()) for line in lines]
     at = appointment.counter.desk.office_id
     offers = [one.but_for(appointment.starts_at) if one.office_id == at else one for one in offers]
     return render_template(

@@ -1,0 +1,100 @@
+"""Taking a change of hours or closures back, while none of its messages has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from booking.appointments.booking import lock
+from booking.appointments.models import Appointment, AppointmentState
+from booking.appointments.notices import notices
+from booking.appointments.occupancy import free, reclaim, take, ticks_of
+from booking.db import db
+from booking.outbox.held import call_off
+from booking.outbox.models import Kind, Message, MessageState
+from booking.outbox.queue import queue
+from booking.planning.models import Adjustment, Choice, Hit
+from booking.slots.clock import tick_of
+from booking.staff.audit import Actor, record
+from booking.townhall.models import Counter, Desk, Municipality
+from booking.townhall.plans import take_back
+from booking.townhall.revisions import raise_office
+
+UNDO_FOR = timedelta(days=1)
+
+
+class Gone(Exception):
+    """A message of the change has gone: people know about it, and it cannot be taken back in silence."""
+
+
+def undo(adjustment: Adjustment, actor: Actor, now: datetime) -> None:
+    """Puts hours, closures and appointments back as they were; what citizens changed since stays theirs. Flushes.
+
+    Raises Gone; Overtaken when hours or closures were changed again; SlotTaken when a time was given to others. Then
+    nothing may be committed.
+    """
+    hits = [hit for hit in adjustment.hits if _is_untouched(hit)]
+    raise_office(_offices(adjustment, hits), now)
+    db.session.refresh(adjustment)
+    if adjustment.undone_at is not None:
+        return
+    if now > adjustment.made_at + UNDO_FOR or not call_off(adjustment.municipality_id, adjustment.name, now):
+        raise Gone
+    take_back(adjustment.delta)
+    for hit in hits:
+        _put_back(hit, now)
+    adjustment.undone_at = now
+    record(actor, "undo_adjustment", ("adjustment", adjustment.id), now)
+    db.session.flush()
+
+
+def _is_untouched(hit: Hit) -> bool:
+    lock(hit.appointment)
+    return hit.appointment.sequence == hit.sequence and hit.answered_at is None
+
+
+def _offices(adjustment: Adjustment, hits: Iterable[Hit]) -> list[int]:
+    """The offices of the change, and those at which the appointments are now."""
+    changed = [*adjustment.delta["hours"].values(), *adjustment.delta["closures"].values()]
+    rows = [row for some in changed for row in some]
+    counters = {row["counter_id"] for row in rows if row["counter_id"]}
+    counters |= {id for hit in hits for id in (hit.counter_id, hit.appointment.counter_id)}
+    desks = select(Desk.office_id).join(Counter).where(Counter.id.in_(counters)).distinct()
+    return sorted({*db.session.scalars(desks), *(row["office_id"] for row in rows if "office_id" in row)})
+
+
+def _put_back(hit: Hit, now: datetime) -> None:
+    """The appointment has its old time again, at its old counter."""
+    one = hit.appointment
+    if hit.choice == Choice.KEEP:
+        one.is_exception = False
+        return
+    first = tick_of(hit.starts_at)
+    wanted = range(first, first + hit.ticks)
+    stays = one.counter_id == hit.counter_id
+    own = set(ticks_of(one.id)) if stays else set()
+    reclaim(hit.counter_id, wanted)
+    take(hit.counter_id, set(wanted) - own, now, appointment_id=one.id)
+    free(one.id, one.counter_id, now, now, keep=wanted if stays else ())
+    one.state = AppointmentState.BOOKED
+    one.counter_id, one.starts_at, one.ends_at = hit.counter_id, hit.starts_at, hit.ends_at
+    one.sequence += 1
+    one.changed_at = now
+    db.session.flush()
+    db.session.refresh(one)
+    _say_again(one, hit, now)
+
+
+def _say_again(one: Appointment, hit: Hit, now: datetime) -> None:
+    """Queues the reminders again, and news that the change had dropped before it went out."""
+    town = db.session.get_one(Municipality, hit.adjustment.municipality_id)
+    dropped = select(Message.kind).where(Message.subject_kind == "appointment", Message.subject_id == one.id)
+    dropped = dropped.where(Message.state == MessageState.DROPPED, Message.ended_at == hit.adjustment.made_at)
+    unsaid = set(db.session.scalars(dropped)) - {Kind.REMINDER}
+    news = next(iter(sorted(unsaid)), None)
+    services = [item.service for item in one.items]
+    found = notices(one, town, news or Kind.MOVE, now, services)
+    said = [notice for notice in found if notice.kind == Kind.REMINDER or news is not None]
+    queue(town.id, (one.id, one.sequence), said, now)
