@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from booking.appointments.models import Appointment, Booking
-from booking.calendars.feed import feed_token
 from booking.calendars.models import Feed
+from booking.calendars.subscriptions import feed_token
 from booking.db import db
 from booking.worker import run_step
 from tests.browser.conftest import House, opened, sign_in
@@ -72,8 +72,9 @@ def read_confirmation(page: Page, house: House) -> None:
     reference = page.locator(".codes dd").first.inner_text()
     assert re.fullmatch(r"[2-9A-HJ-NP-Z]{2} [2-9A-HJ-NP-Z]{2} [2-9A-HJ-NP-Z]{3}", reference)
     assert appointment(house)[0] == reference.replace(" ", "")
+    page.locator("details:has(a[href$='appointment.ics']) summary").click()
     with page.expect_download() as download:
-        page.locator("a[href$='.ics']").click()
+        page.locator("a[href$='appointment.ics']").click()
     calendar = icalendar.Calendar.from_ical(download.value.path().read_bytes())
     assert [event.start for event in calendar.events] == [appointment(house)[1]]
 
