@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import bare, changing, munich, paris, reading, report
+from bench import bare, changing, mails, munich, paris, reading, report
 from bench.databases import Databases
 from bench.load import Broken
 from bench.measure import Run
@@ -34,7 +34,7 @@ PLANS = {
     "munich": Plan(109, 1000, services=287, common=20, days_back=0, days_ahead=42, horizon=60),
 }
 ROUNDS, QUICK_ROUNDS, ROUNDS_AGAIN = 5, 2, 3  # the last on SQLite
-COPIES = ("book", "busy", "last")  # of "one", for figures that change it
+COPIES = ("book", "busy", "last", "mails")  # of "one", for figures that change it
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ PARTS = (
     Part("busy", "free times while 50 bookings a second land", changing.busy, ("one", "busy")),
     Part("book", "the confirming POST: one client, 16 at one office, at ten", changing.book, ("book", "both"), (3, 0)),
     Part("last", "200 clients and one last place", changing.last, ("last",)),
+    Part("mails", "due e-mails leave one worker", mails.mails, ("mails",)),
     Part("first", "the first free time over 109 offices", munich.first_free, ("munich",), (3, 0)),
     Part("visit", "a visit of three services over two offices", munich.visit, ("munich",)),
     Part("memory", "the memory of a worker at Munich's size", munich.worker_memory, ("munich",), (0, 1)),

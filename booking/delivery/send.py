@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
 
 from booking import links
 from booking.appointments.limits import open_appointments
-from booking.appointments.models import Appointment
+from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.appointments.notices import USEFUL, is_exempt, quiet_hours, reminder_rules
 from booking.calendars.invitation import Invitation, Mailbox, invitation
 from booking.config import Settings
@@ -31,6 +33,7 @@ from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import came_back, provider, turn, went_away
 from booking.outbox.queue import claim, defer, due_ids, end, put_off, record_sent, release
 from booking.staff.models import Staff
+from booking.townhall.models import Counter, Desk, Office
 
 BATCH = 500
 INVITING = frozenset({Kind.CONFIRMATION, Kind.MOVE, Kind.CANCELLATION})  # they change what stands in calendars
@@ -108,11 +111,12 @@ def _claimed(settings: Settings, id: int, now: datetime) -> tuple[Parcel | None,
     One that should not go ends here, with the reason, and so does one that cannot be written: it must not keep others.
     """
     begin_write()
-    if not claim(id, now):
+    message = claim(id, now)
+    if message is None:
         db.session.rollback()
         return None, False
     try:
-        parcel = _parcel(settings, db.session.get_one(Message, id), now)
+        parcel = _parcel(settings, message, now)
     except OperationalError:
         raise  # the database is away: nothing can be recorded
     except Exception as error:
@@ -166,15 +170,27 @@ def _about(message: Message, now: datetime) -> _About:
         if shown is None:
             raise LookupError("There is no counter with a service.")
         return _About(shown, staff.email, None, [shown])
-    appointment = db.session.get_one(Appointment, message.subject_id)
+    appointment = db.session.scalars(_ALL_OF_IT, {"id": message.subject_id}).unique().one()
     told: Sequence[Appointment] = [appointment]
     carrier = appointment
     untrue = _why_not(message, appointment)
-    if untrue is None and message.kind != Kind.LIST:
+    if untrue is None and message.kind != Kind.LIST and len(appointment.booking.appointments) > 1:
         told, carrier = told_together(message, appointment)
     if carrier is not appointment:
         untrue = f"told with appointment {carrier.id}"
     return _About(appointment, recipient(appointment, message.channel), untrue, told)
+
+
+_PLACE = joinedload(Appointment.counter).joinedload(Counter.desk).joinedload(Desk.office)
+_ALL_OF_IT = (  # in one statement, because thousands fall due together
+    select(Appointment)
+    .where(Appointment.id == bindparam("id"))
+    .options(
+        joinedload(Appointment.booking).joinedload(Booking.appointments),
+        joinedload(Appointment.items).joinedload(AppointmentService.service),
+        _PLACE.joinedload(Office.municipality),
+    )
+)
 
 
 def _why_not(message: Message, appointment: Appointment) -> str | None:

@@ -87,16 +87,15 @@ def due_ids(channel: MessageChannel, now: datetime, limit: int) -> list[int]:
     return list(db.session.scalars(query.order_by(Message.due_at, Message.id).limit(limit)))
 
 
-def claim(message_id: int, now: datetime) -> bool:
-    """Takes the message for this worker; False if another one was faster. The caller commits before it sends."""
-    taken = db.session.execute(
+def claim(message_id: int, now: datetime) -> Message | None:
+    """Takes the message for this worker; None if another one was faster. The caller commits before it sends."""
+    return db.session.scalars(
         update(Message)
         .where(Message.id == message_id, _is_free(now))
         .values(state=MessageState.SENDING, claimed_at=now, attempts=Message.attempts + 1)
-        .returning(Message.id),
-        execution_options={"synchronize_session": False},
-    )
-    return taken.scalar_one_or_none() is not None
+        .returning(Message),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).one_or_none()
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
