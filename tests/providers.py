@@ -10,7 +10,7 @@ import email
 import email.policy
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -43,6 +43,7 @@ class MailStub:
     refusals: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
     connections: int = 0
+    on_letter: Callable[[], None] = lambda: None
     port: int = field(default_factory=free_port)
 
     async def handle_EHLO(  # noqa: N802
@@ -67,6 +68,7 @@ class MailStub:
             assert isinstance(parsed, EmailMessage)
             self.letters.append(parsed)
             self.senders.append(str(envelope.mail_from))
+            self.on_letter()
         if answer.startswith("drop"):
             server.transport.abort()  # it has the letter, and nobody hears of it
         return answer

@@ -16,9 +16,7 @@ from booking.appointments.models import Appointment, Channel
 from booking.appointments.offers import Demand
 from booking.config import Settings, SmtpServer
 from booking.db import begin_write, db
-from booking.delivery.segments import GSM_7, folded
 from booking.delivery.send import send_due
-from booking.delivery.wording import wording
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Office, Service
@@ -188,30 +186,6 @@ def test_no_name_can_add_a_header(
     send(context, clock, server[1])
 
     assert server[0].letters[0]["Bcc"] is None
-
-
-@pytest.mark.parametrize("language", ["nl", "fr", "de", "en"])
-@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: str(kind.value))
-def test_every_message_reads_well_in_every_language(
-    context: Flask, town: Town, clock: Clock, language: str, kind: Kind
-) -> None:
-    appointment = booked(town, clock, replace(ALICE, language=language), town.wedding_id)
-
-    listed = [appointment] if kind == Kind.LIST else []
-    said = wording(kind, [appointment], context.extensions["balie"]["settings"], listed)
-
-    assert set(said.short) <= GSM_7, set(said.short) - GSM_7
-    assert len(said.short) <= 160, said.short
-    assert "Wedding" not in said.short + said.subject
-    assert "Alice" not in said.short
-    assert "%(" not in said.text + said.html + said.short + said.subject
-    assert "\n\n\n" not in said.text
-
-
-def test_letters_that_a_text_message_lacks_are_folded_where_it_stays_readable() -> None:
-    assert folded("België, geïnformeerd: ça va, œuvre") == "Belgie, geinformeerd: ca va, oeuvre"
-    assert folded("été à Liège, Straße") == "été à Liège, Straße"
-    assert folded("Łódź") == "Łódź"  # cannot be folded: it goes as it is, in two parts
 
 
 def test_the_worker_writes_down_that_it_lives(app: Flask, town: Town) -> None:

@@ -21,6 +21,7 @@ from booking.delivery.wording import Wording
 
 TIMEOUT = 20  # seconds for each step of the conversation
 INVITE = "invite.ics"
+LONGEST = 200  # letters of a name or subject: a header's line ends before 998 octets (RFC 5322 2.1.1)
 CLOSING = 421  # RFC 5321 3.8: the server closes the connection, whatever was asked
 _POLICY = SMTP.clone(cte_type="7bit")  # servers without 8BITMIME take it too
 
@@ -44,10 +45,10 @@ def letter(wording: Wording, envelope: Envelope, now: datetime, invites: Sequenc
     all are attached.
     """
     mail = EmailMessage(policy=_POLICY)
-    mail["From"] = envelope.sender
+    mail["From"] = Address(_short(envelope.sender.display_name), addr_spec=envelope.sender.addr_spec)
     mail["To"] = Address(addr_spec=in_ascii(envelope.recipient))
     mail["Reply-To"] = Address(addr_spec=in_ascii(envelope.reply_to))
-    mail["Subject"] = " ".join(wording.subject.split())
+    mail["Subject"] = _short(wording.subject)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{envelope.message_id}@{envelope.sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
@@ -61,6 +62,11 @@ def letter(wording: Wording, envelope: Envelope, now: datetime, invites: Sequenc
         name = INVITE if number == 1 else f"invite-{number}.ics"
         mail.add_attachment(invite.content, maintype="application", subtype="ics", filename=name, params={"name": name})
     return bytes(mail)
+
+
+def _short(text: str) -> str:
+    """One line, short enough for a header, whatever it holds."""
+    return " ".join(text.split())[:LONGEST]
 
 
 def in_ascii(address: str) -> str:
@@ -137,18 +143,22 @@ class MailServer:
 
 
 def connected(server: SmtpServer) -> smtplib.SMTP:
+    """A conversation that is ready for letters: encrypted, and signed in, as the settings say."""
     if server.encryption == "tls":
         connection: smtplib.SMTP = smtplib.SMTP_SSL(
             server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context()
         )
     else:
         connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
-    if server.encryption == "starttls":
-        connection.starttls(context=ssl.create_default_context())
-    if server.username is not None and server.password is not None:
-        connection.login(server.username, server.password)
-    else:
+    try:
+        if server.encryption == "starttls":
+            connection.starttls(context=ssl.create_default_context())
+        if server.username is not None and server.password is not None:
+            connection.login(server.username, server.password)
         connection.ehlo_or_helo_if_needed()
+    except (smtplib.SMTPException, OSError):
+        connection.close()
+        raise
     return connection
 
 
