@@ -12,6 +12,7 @@ from sqlalchemy import select
 from booking.appointments.booking import Citizen, book, cancel, move
 from booking.appointments.holds import hold
 from booking.appointments.models import Appointment, AppointmentState, Channel, Occupancy
+from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, offers
 from booking.appointments.recount import recount
 from booking.db import begin_write, db
@@ -311,6 +312,15 @@ def test_reopening_gives_back_what_is_left(author: Actor, town: Town) -> None:
     done(Reopening((closure,)), author, Choice.KEEP, NOW)
 
     assert db.session.get_one(Closure, closure).ends_at == NOW
+
+
+def test_undoing_what_had_opened_time_does_not_lose_who_booked_in_it(author: Actor, town: Town) -> None:
+    done(closing(town), author, Choice.KEEP)
+    opened = done(Reopening((db.session.scalars(select(Closure.id)).one(),)), author, Choice.KEEP)
+    booked(town, FRIDAY)
+
+    with pytest.raises(SlotTaken):
+        undone(opened, author)
 
 
 def test_a_cancelled_appointment_is_not_hit(author: Actor, town: Town) -> None:

@@ -13,6 +13,7 @@ from booking.appointments.timelines import CounterLine, OfficeLines, office_line
 from booking.slots.choice import Candidate, best
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_from, tick_of
 from booking.slots.timeline import first_in, mask_of, ticks_in
+from booking.townhall import releases
 from booking.townhall.models import Office, Service
 from booking.townhall.revisions import revisions
 
@@ -117,6 +118,12 @@ def offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
     for service, _people in demand.items:
         mask &= bookable(service, now, zone, base)
     return Offer(lines.office_id, zone, base, mask)
+
+
+def next_release(lines: OfficeLines, demand: Demand, now: datetime) -> datetime | None:
+    """When more times for the demand are released to citizens; None where nothing waits to be."""
+    doing = (line for line in lines.counters if demand.service_ids <= line.services)
+    return releases.next_release((part for line in doing for part in line.parts), lines.horizon, now)
 
 
 def staff_offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:

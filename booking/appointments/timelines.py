@@ -26,6 +26,7 @@ from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_of
 from booking.slots.timeline import starts
 from booking.townhall.hours import Horizon, Opening, WeeklyRule, opening
 from booking.townhall.models import Change, Closure, Counter, CounterService, Desk, Office, OpeningHours, Service
+from booking.townhall.releases import Part, next_release, parts, unreleased, waves_of
 from booking.townhall.revisions import raised_here, revisions
 from booking.townhall.shares import kept_for_walk_ins
 
@@ -43,6 +44,8 @@ class CounterLine:
     services: frozenset[int]
     held: int = 0  # the part of `taken` that holds keep; those that became bookings meanwhile may be in it
     kept_back: int = 0  # open, but for walk-ins: no citizen can book it
+    parts: tuple[Part, ...] = ()  # of its hours, where these are released to citizens in waves
+    unreleased: int = 0  # of these what citizens cannot book yet, or never
     freed: int = 0  # the part of `taken` that was given back and returns by itself; staff may use it
     ends: Mapping[int, datetime] = field(default_factory=dict)  # tick → when it ends by itself
     _fits: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -54,7 +57,7 @@ class CounterLine:
     @property
     def bookable(self) -> int:
         """When citizens may come with an appointment."""
-        return self.opening.open & ~self.kept_back
+        return self.opening.open & ~(self.kept_back | self.unreleased)
 
     def fits(self, length: int) -> int:
         """The starts at which a visit of `length` ticks fits, with its buffer behind it."""
@@ -95,8 +98,9 @@ class OfficeLines:
         return moment_of(tick).astimezone(self.horizon.zone).date()
 
     def for_staff(self) -> OfficeLines:
-        """The lines as staff see them, who may use a freed slot at once."""
-        return replace(self, counters=tuple(replace(one, taken=one.taken & ~one.freed) for one in self.counters))
+        """The lines as staff see them, who may use a freed slot at once, and hours before they are released."""
+        seen = (replace(one, taken=one.taken & ~one.freed, unreleased=0) for one in self.counters)
+        return replace(self, counters=tuple(seen))
 
     def beyond_quota(self) -> OfficeLines:
         """The lines with what is kept back for walk-ins."""
@@ -151,6 +155,7 @@ def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -
     """Reads all that decides the office's offer over the horizon: five queries whatever its size."""
     counters = db.session.execute(
         select(Counter.id, Counter.desk_id, Desk.step_minutes, Desk.buffer_minutes, Desk.walk_in_percents)
+        .add_columns(Desk.releases)
         .join(Desk)
         .where(Desk.office_id == office.id)
         .order_by(Counter.id)
@@ -160,9 +165,10 @@ def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -
     services, lengths = _services(ids)
     empty = tuple(
         CounterLine(id, opening(rules[id], closures[id], step, horizon), 0, buffer // TICK_MINUTES, services[id])
-        for id, _, step, buffer, _ in counters
+        for id, _, step, buffer, *_ in counters
     )
-    shares = {desk_id: percents for _, desk_id, _, _, percents in counters if percents}
+    empty = tuple(_in_waves(line, one.releases, horizon) for line, one in zip(empty, counters, strict=True))
+    shares = {one.desk_id: one.walk_in_percents for one in counters if one.walk_in_percents}
     if shares:
         empty = _with_shares(empty, {id: desk_id for id, desk_id, *_ in counters}, shares, horizon)
     lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, lengths)
@@ -183,6 +189,16 @@ def _with_shares(
         opening = {line.counter_id: line.opening.open for line in lines if desks[line.counter_id] == desk_id}
         masks |= kept_for_walk_ins(opening, percents, horizon)
     return tuple(replace(line, kept_back=masks.get(line.counter_id, 0)) for line in lines)
+
+
+def _in_waves(line: CounterLine, rows: Sequence[Mapping[str, Any]], horizon: Horizon) -> CounterLine:
+    """The counter with its hours shared out among the waves of its desk."""
+    waves = waves_of(rows)
+    return replace(line, parts=parts(line.counter_id, line.opening.open, waves, horizon)) if waves else line
+
+
+def _released(line: CounterLine, horizon: Horizon, now: datetime) -> CounterLine:
+    return replace(line, unreleased=unreleased(line.parts, horizon, now)) if line.parts else line
 
 
 def _covers(lines: OfficeLines, now: datetime) -> bool:
@@ -281,8 +297,11 @@ def _with(lines: OfficeLines, again: Mapping[int, int], rows: Iterable[TickRow],
         for line in lines.counters
         for id in (line.counter_id,)
     )
+    counters = tuple(_released(line, lines.horizon, now) for line in counters)
     ending = [end_at for line in counters for end_at in line.ends.values()]
-    return replace(lines, counters=counters, valid_until=min([_midnight(lines.horizon), *ending]))
+    release = next_release((part for line in counters for part in line.parts), lines.horizon, now)
+    moments = [_midnight(lines.horizon), *ending, *([release] if release else [])]
+    return replace(lines, counters=counters, valid_until=min(moments))
 
 
 def _remaining(line: CounterLine, again: int, base: int) -> dict[int, datetime]:

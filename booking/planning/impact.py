@@ -89,10 +89,9 @@ def _strike(plan: Plan, actor: Actor, now: datetime) -> tuple[Adjustment, list[A
     office_ids = offices_of(plan)
     _lock_appointments(office_ids, now)
     raise_office(office_ids, now)
-    offices = [db.session.get_one(Office, id) for id in office_ids]
-    before = {id for office in offices for id in outside_hours(office, now)}
+    before = outside_hours_of(office_ids, now)
     delta = carry_out(plan, now)
-    after = {id for office in offices for id in outside_hours(office, now)}
+    after = outside_hours_of(office_ids, now)
     municipality = db.session.get_one(Municipality, actor.municipality_id)
     adjustment = Adjustment(
         municipality_id=municipality.id,
@@ -120,6 +119,12 @@ def _lock_appointments(office_ids: Sequence[int], now: datetime) -> None:
     query = select(Appointment.id).join(Appointment.counter).join(Counter.desk).where(Desk.office_id.in_(office_ids))
     query = query.where(Appointment.state == AppointmentState.BOOKED, Appointment.starts_at > now)
     db.session.execute(query.order_by(Appointment.id).with_for_update(key_share=True, of=Appointment)).all()
+
+
+def outside_hours_of(office_ids: Iterable[int], now: datetime) -> set[int]:
+    """The appointments of these offices that reach out of the hours, as outside_hours() finds them."""
+    offices = [db.session.get_one(Office, id) for id in office_ids]
+    return {id for office in offices for id in outside_hours(office, now)}
 
 
 def outside_hours(office: Office, now: datetime) -> set[int]:

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from booking.appointments.booking import lock
 from booking.appointments.models import Appointment, AppointmentState
 from booking.appointments.notices import notices
-from booking.appointments.occupancy import free, reclaim, take, ticks_of
+from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.db import db
 from booking.outbox.held import call_off
 from booking.outbox.models import Kind, Message, MessageState
 from booking.outbox.queue import queue
+from booking.planning.impact import outside_hours_of
 from booking.planning.models import Adjustment, Choice, Hit
 from booking.slots.clock import tick_of
 from booking.staff.audit import Actor, record
@@ -36,15 +37,19 @@ def undo(adjustment: Adjustment, actor: Actor, now: datetime) -> None:
     nothing may be committed.
     """
     hits = [hit for hit in adjustment.hits if _is_untouched(hit)]
-    raise_office(_offices(adjustment, hits), now)
+    office_ids = _offices(adjustment, hits)
+    raise_office(office_ids, now)
     db.session.refresh(adjustment)
     if adjustment.undone_at is not None:
         return
     if now > adjustment.made_at + UNDO_FOR or not call_off(adjustment.municipality_id, adjustment.name, now):
         raise Gone
+    before = outside_hours_of(office_ids, now)
     take_back(adjustment.delta)
     for hit in hits:
         _put_back(hit, now)
+    if outside_hours_of(office_ids, now) - before:
+        raise SlotTaken  # somebody has booked in time that the change had opened
     adjustment.undone_at = now
     record(actor, "undo_adjustment", ("adjustment", adjustment.id), now)
     db.session.flush()

@@ -155,6 +155,8 @@ class Desk(Base):
     grace_minutes: Mapped[int] = mapped_column(default=10)  # after so many an expected visitor is late
     # {"9": 30}: of ten who are called between nine and ten o'clock, three are walk-ins, as long as some wait
     walk_in_percents: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # when citizens may book which part: [{"percent": 60, "days": 28, "at": 480}]; none: all of it at once
+    releases: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
 
     office: Mapped[Office] = relationship(back_populates="desks")
     counters: Mapped[list[Counter]] = relationship(back_populates="desk", order_by="Counter.number")

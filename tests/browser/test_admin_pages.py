@@ -25,6 +25,7 @@ PAGES = [
     "closures/new?office=1",
     "closures/holidays",
     "changes",
+    "why?service=eid_apply&on=2026-11-24&at=10:20",
     "services",
     "services?q=pas",
     "services/1",

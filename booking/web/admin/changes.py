@@ -19,6 +19,7 @@ from booking.outbox.held import send_now, waiting
 from booking.planning.impact import Decision, Meanwhile, Proposal, apply, preview, unreachable
 from booking.planning.models import Adjustment, Choice, Hit
 from booking.planning.undo import UNDO_FOR, Gone, undo
+from booking.planning.whatif import what_if
 from booking.slots.clock import moment_of
 from booking.staff.accounts import may
 from booking.staff.audit import member
@@ -39,6 +40,8 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     `words` say what the plan does. The form before is sent on, so that the same plan is made of it again.
     """
     author = member(current_staff())
+    if "what_if" in request.form:
+        return _show_what_if(plan)
     notice = ""
     decisions = _decisions() if "confirmed" in request.form else {}
     try:
@@ -54,6 +57,15 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     proposals = preview(plan, author, now())
     db.session.rollback()
     return _ask(proposals, words, notice), 409 if notice else 200
+
+
+def _show_what_if(plan: Plan) -> str:
+    """What citizens would be offered; nothing of it stays."""
+    services = db.session.scalars(select(Service).where(Service.municipality_id == town().id)).all()
+    found = what_if(plan, services, now())
+    db.session.rollback()
+    sent = [(name, value) for name, value in request.form.items(multi=True) if name not in (*OURS, "what_if")]
+    return render_template("admin/whatif.html", found=found, sent=sent)
 
 
 def managed_desks(account: Staff) -> Sequence[Desk]:

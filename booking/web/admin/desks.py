@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import time
+from typing import Any
 
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
@@ -14,6 +16,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy import delete, insert, select
 from wtforms import Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.utils import unset_value
 from wtforms.validators import DataRequired
 
 from booking.db import db
@@ -30,7 +33,43 @@ from booking.web.pages import now
 from booking.web.towns import here, town
 
 STEPS = (5, 10, 15, 20, 30, 60)
+MOST_WAVES = 4
 BUFFERS = (0, 5, 10, 15, 20, 30)
+
+
+class Waves(Field):
+    """When which part of the hours is released to citizens: percent, days ahead, time of the day; a row each."""
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
+        super().process(None, data, extra_filters)
+        self.is_wrong = False
+        if formdata is not None:
+            rows = (self._typed(formdata, row) for row in range(MOST_WAVES))
+            self.data = [row for row in rows if row]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [*(self.data or []), *({} for _row in range(MOST_WAVES - len(self.data or [])))]
+
+    def _typed(self, formdata: Any, row: int) -> dict[str, Any] | None:
+        percent, days, at = (
+            formdata.get(f"{self.name}-{row}-{name}", "").strip() for name in ("percent", "days", "at")
+        )
+        if not percent:
+            return None
+        try:
+            clock = time.fromisoformat(at or "00:00")
+            found = {"percent": int(percent), "days": int(days or "0"), "at": clock.hour * 60 + clock.minute}
+        except ValueError:
+            found = {"percent": 0, "days": 0, "at": 0}
+        self.is_wrong = self.is_wrong or not (1 <= found["percent"] <= 100 and 0 <= found["days"] <= 400)
+        return found
+
+    def pre_validate(self, form: Any) -> None:
+        if self.is_wrong or sum(row["percent"] for row in self.data or []) > 100:
+            raise ValidationError(
+                _("Release: enter percents that are 100 at most together, days from 0 to 400 and a time like 08:00.")
+            )
 
 
 class DeskForm(FlaskForm):  # type: ignore[misc]
@@ -47,6 +86,7 @@ class DeskForm(FlaskForm):  # type: ignore[misc]
     buffer_minutes = SelectField(
         _l("Kept free after each appointment"), coerce=int, choices=[SelectChoice(n, f"{n} min") for n in BUFFERS]
     )
+    releases = Waves(_l("Release of times online"))
     position = WholeField(_l("Place in lists"), 1, 1000)
 
     def validate_key(self, field: Field) -> None:

@@ -46,6 +46,7 @@ SECTIONS = (
     Section("admin.hours", _l("Opening hours"), _l("The week of each counter, from a day to a day"), one_desk=True),
     Section("admin.closures", _l("Closures"), _l("Days and hours off, public holidays"), one_desk=True),
     Section("admin.changes", _l("Changes"), _l("What changes of hours did, to undo them in time"), one_desk=True),
+    Section("admin.why", _l("Why not?"), _l("Why a time is offered to citizens, or not"), one_desk=True),
     Section("admin.services", _l("Services"), _l("What citizens come for, in every language, with a preview")),
 )
 

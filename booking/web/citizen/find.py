@@ -10,7 +10,8 @@ from flask import abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 
 from booking.appointments.demand import most_wanted
-from booking.appointments.offers import Demand, Offer, first_free, offers, together
+from booking.appointments.offers import Demand, Offer, first_free, next_release, offers, together
+from booking.appointments.timelines import office_lines
 from booking.townhall import directory
 from booking.townhall.models import Office, Service
 from booking.townhall.search import index, ranking
@@ -93,10 +94,17 @@ def service_page(
         offices=offices,
         chosen=chosen,
         times=times,
+        next_release=_next_release(chosen, demand),
         taken=taken,
         limit=limit,
         nearest=nearest,
     )
+
+
+def _next_release(offices: Sequence[Office], demand: Demand) -> datetime | None:
+    """When more times are released at one of these offices."""
+    lines = (office_lines(office, now(), seen_revisions()[office.id]) for office in offices)
+    return min((at for one in lines if (at := next_release(one, demand, now()))), default=None)
 
 
 def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
