@@ -82,6 +82,8 @@ def test_what_is_wrong_is_said_on_top_and_nothing_is_saved(app: Flask, town: Tow
         ({"reminders-2-number": "3", "reminders-2-at": "18:00"}, "tick e-mail, text message or both"),
         ({"reminders-2-number": "99", "reminders-2-email": "y"}, "enter 1 to 60 days"),
         ({"reminders-2-number": "3", "reminders-2-email": "y"}, "enter a time of the day"),
+        ({"quiet_from": "late"}, "No reminders from: enter a time of the day"),
+        ({"wait_minutes": "900"}, "enter a whole number from 0 to 240"),
         ({"language": "xx"}, "Choose one of the languages"),
         ({"email": "nobody"}, "Enter an e-mail address like"),
         ({"phone": "call us"}, "Enter a phone number like"),
@@ -104,6 +106,34 @@ def test_a_reminder_is_added_and_another_taken_out(app: Flask, town: Town, manag
     with app.app_context():
         rules = db.session.get_one(Municipality, town.municipality_id).reminders
         assert [rule["occasion"] for rule in rules] == ["2-hours-before", "3-days-before"]
+
+
+def test_messages_have_quiet_hours_a_language_and_a_wait(app: Flask, town: Town, management: None) -> None:
+    typed = {"quiet_from": "21:15", "quiet_until": "07:00", "speaks": "authoritative", "wait_minutes": "30"}
+
+    assert fill(signed_in(app, "ann"), "/town", **typed).status == 303
+
+    with app.app_context():
+        row = db.session.get_one(Municipality, town.municipality_id)
+        assert (row.quiet_from, row.quiet_until) == (21 * 60 + 15, 7 * 60)
+        assert (row.speaks, row.wait_minutes) == ("authoritative", 30)
+
+
+def test_a_service_gets_reminders_of_its_own_and_gives_them_up(app: Flask, town: Town, management: None) -> None:
+    ann, path = signed_in(app, "ann"), f"/services/{town.passport_id}"
+    own = {"has_own_reminders": "y", "reminders-0-number": "3", "reminders-0-unit": "hours", "reminders-0-sms": "y"}
+
+    assert fill(ann, path, **own).status == 303
+    assert reminders_of(app, town) == [{"occasion": "3-hours-before", "hours": 3, "channels": ["sms"]}]
+    assert fill(ann, path, **{"reminders-0-number": ""}).status == 303
+    assert reminders_of(app, town) == []
+    assert fill(ann, path, has_own_reminders="").status == 303
+    assert reminders_of(app, town) is None
+
+
+def reminders_of(app: Flask, town: Town) -> list[dict[str, object]] | None:
+    with app.app_context():
+        return db.session.get_one(Service, town.passport_id).reminders
 
 
 def test_the_zone_stays_while_anybody_has_an_appointment(app: Flask, town: Town, management: None) -> None:

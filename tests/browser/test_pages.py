@@ -100,6 +100,8 @@ STAFF = [
     "book?q=reispas",
     "feeds",
     "outbox",
+    "outbox/preview?kind=reminder&tongue=de",
+    "calls",
     "recount",
 ]
 

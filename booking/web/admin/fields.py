@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import time
 from typing import Any
 
 from flask_babel import gettext as _
@@ -10,7 +11,7 @@ from wtforms import Field, IntegerField, SelectMultipleField, StringField, Valid
 from wtforms.utils import unset_value
 from wtforms.validators import DataRequired, Length
 
-from booking.spoken import language_name
+from booking.spoken import language_name, wall_clock
 from booking.web.forms import stripped, valid_email
 from booking.web.towns import town
 
@@ -87,6 +88,27 @@ class WholeField(IntegerField):
                     most=self.most,
                 )
             )
+
+
+class ClockField(StringField):
+    """A time of the day, kept as minutes after midnight."""
+
+    data: Any
+
+    def _value(self) -> str:
+        return wall_clock(self.data) if isinstance(self.data, int) else ""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            at = time.fromisoformat(valuelist[0].strip())
+        except (IndexError, ValueError):
+            self.data = None
+            return
+        self.data = at.hour * 60 + at.minute
+
+    def pre_validate(self, form: Any) -> None:
+        if self.data is None:
+            raise ValidationError(_("%(field)s: enter a time of the day like 18:00.", field=self.label.text))
 
 
 class EmailField(StringField):

@@ -26,6 +26,7 @@ from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, WholeField, lines_of
 from booking.web.admin.frame import back_to, matching, saved
+from booking.web.admin.reminders import Reminders
 from booking.web.citizen.find import service_page
 from booking.web.forms import stripped
 from booking.web.guards import require
@@ -63,6 +64,8 @@ class ServiceForm(FlaskForm):  # type: ignore[misc]
     fee = StringField(_l("Fee in euros; nothing where the council sets it"), filters=[stripped])
     min_notice_hours = WholeField(_l("Hours of notice at least"), 0, 10_000)
     max_days_ahead = WholeField(_l("Days ahead at most"), 1, 400)
+    has_own_reminders = BooleanField(_l("This service has reminders of its own"))
+    reminders = Reminders(_l("Reminders"))
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -95,7 +98,8 @@ class ServiceForm(FlaskForm):  # type: ignore[misc]
     @property
     def columns(self) -> dict[str, Any]:
         """The values of the service's own columns."""
-        return {name: self[name].data for name in COLUMNS}
+        own = self.reminders.data or []
+        return {name: self[name].data for name in COLUMNS} | {"reminders": own if self.has_own_reminders.data else None}
 
     def texts(self, language: str) -> dict[str, Any]:
         """What citizens read in one language."""
@@ -190,6 +194,7 @@ def _is_right(form: ServiceForm, id: int | None) -> bool:
 def _filled(row: Service) -> ServiceForm:
     """The form with the values of the row, and over them what was sent."""
     values: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
+    values |= {"reminders": row.reminders or [], "has_own_reminders": row.reminders is not None}
     values["fee"] = "" if row.fee is None else str(row.fee)
     for name in PLAIN:
         values[name] = {text.language: getattr(text, name) for text in row.texts}

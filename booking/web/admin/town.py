@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import time
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -15,82 +13,33 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.utils import unset_value
 from wtforms.validators import DataRequired
 
 from booking.appointments.agenda import is_anything_to_come
 from booking.config import LANGUAGES
 from booking.db import db
-from booking.outbox.models import MessageChannel
 from booking.spoken import language_name
 from booking.staff.models import Role
 from booking.townhall.models import Municipality
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
-from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
+from booking.web.admin.fields import ByLanguage, ClockField, EmailField, SeveralField, WholeField, line
 from booking.web.admin.frame import back_to, saved
+from booking.web.admin.reminders import Reminders
 from booking.web.guards import require
 from booking.web.pages import now
 from booking.web.towns import town as this_town
 
 COUNTRIES = ("BE", "NL", "LU", "DE", "FR", "AT", "CH")
-MORE_RULES = 2  # empty rows below the reminders there are
-MOST_HOURS, MOST_DAYS = 72, 60
+SPEAKS = (
+    SelectChoice("citizen", _l("the language that the citizen chose")),
+    SelectChoice("authoritative", _l("the authoritative language, to everybody")),
+)
 
 
 def _zones() -> list[SelectChoice]:
     names = sorted(name for name in available_timezones() if name.startswith("Europe/"))
     return [SelectChoice(name, name.removeprefix("Europe/").replace("_", " ")) for name in names]
-
-
-class Reminders(Field):
-    """The reminder rules, a row each: so many days before at a time of the wall clock, or so many hours before."""
-
-    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
-        super().process(None, data, extra_filters)
-        self.wrong = ""
-        if formdata is not None:
-            self.data = list(self._typed(formdata))
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [*(self.data or []), *({} for _row in range(MORE_RULES))]
-
-    def _typed(self, formdata: Any) -> Iterator[dict[str, Any]]:
-        seen: set[str] = set()
-        for row in range(20):
-            number = formdata.get(f"{self.name}-{row}-number", "").strip()
-            if not number:
-                continue
-            rule = self._rule(formdata, row, number)
-            if rule and rule["occasion"] not in seen:
-                seen.add(rule["occasion"])
-                yield rule
-
-    def _rule(self, formdata: Any, row: int, number: str) -> dict[str, Any] | None:
-        """One row; what is wrong with it is kept to be said."""
-        channels = [one.value for one in MessageChannel if formdata.get(f"{self.name}-{row}-{one.value}")]
-        unit = "hours" if formdata.get(f"{self.name}-{row}-unit") == "hours" else "days"
-        most = MOST_HOURS if unit == "hours" else MOST_DAYS
-        if not (number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= most):
-            self.wrong = _("Reminders: enter 1 to %(days)s days, or 1 to %(hours)s hours.", days=60, hours=72)
-            return None
-        if not channels:
-            self.wrong = _("Reminders: tick e-mail, text message or both.")
-            return None
-        if unit == "hours":
-            return {"occasion": f"{int(number)}-hours-before", "hours": int(number), "channels": channels}
-        at = formdata.get(f"{self.name}-{row}-at", "")
-        try:
-            at = f"{time.fromisoformat(at):%H:%M}"
-        except ValueError:
-            self.wrong = _("Reminders: enter a time of the day like 18:00.")
-            return None
-        return {"occasion": f"{int(number)}-days-before", "days": int(number), "at": at, "channels": channels}
-
-    def pre_validate(self, form: Any) -> None:
-        if self.wrong:
-            raise ValidationError(self.wrong)
 
 
 class TownForm(FlaskForm):  # type: ignore[misc]
@@ -115,6 +64,10 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     open_per_contact = WholeField(_l("Appointments to come that one contact may have"), 1, 1000)
     made_per_contact = WholeField(_l("Bookings that one contact may make within a day"), 1, 1000)
     reminders = Reminders(_l("Reminders"))
+    quiet_from = ClockField(_l("No reminders from"))
+    quiet_until = ClockField(_l("until"))
+    speaks = SelectField(_l("Messages are written in"), choices=SPEAKS)
+    wait_minutes = WholeField(_l("Minutes that the messages of a change wait, so that it can be undone"), 0, 240)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
