@@ -26,7 +26,7 @@ from booking.delivery.files import delete_old
 from booking.delivery.send import send_due, settle
 from booking.outbox.models import MessageChannel
 from booking.outbox.queue import beat, tidy
-from booking.privacy.forget import forget_due
+from booking.privacy.forget import forget_due, forget_needs
 from booking.townhall.revisions import forget_changes
 
 Step = Callable[[Settings, Callable[[], datetime]], None]
@@ -124,7 +124,7 @@ def main() -> None:
 
 def _forget_a_batch(now: datetime) -> int:
     begin_write()
-    count = forget_due(now)
+    count = forget_needs(now) + forget_due(now)
     db.session.commit()
     return count
 

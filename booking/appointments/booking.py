@@ -21,6 +21,7 @@ from booking.appointments.models import (
     Hold,
     VisitState,
 )
+from booking.appointments.needs import needs_in, with_needs
 from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
@@ -46,6 +47,7 @@ class Citizen:
     email: str | None = None
     phone: str | None = None
     contacts: tuple[Contact, ...] = ()  # the same as pseudonyms, to count by
+    needs: str | None = None  # words of needs.py
 
 
 class TooLate(Exception):
@@ -203,7 +205,8 @@ def is_to_come(appointment: Appointment, now: datetime) -> bool:
 def demand_of(appointment: Appointment) -> Demand:
     """What the appointment is for."""
     first, *others = appointment.wanted
-    return Demand(*first, tuple(others))
+    demand, needs = Demand(*first, tuple(others)), needs_in(appointment.booking.needs)
+    return with_needs(demand, needs, appointment.counter.desk.office.municipality) if needs else demand
 
 
 def without(lines: OfficeLines, appointment: Appointment) -> OfficeLines:
@@ -283,6 +286,7 @@ def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: date
         email=citizen.email,
         phone=citizen.phone,
         **_pseudonyms(citizen),
+        **({"needs": citizen.needs} if citizen.needs else {}),
         language=citizen.language,
         channel=channel,
         made_at=now,

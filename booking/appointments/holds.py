@@ -9,6 +9,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Holder, check_day, check_holds, take_turn
 from booking.appointments.models import Hold
+from booking.appointments.needs import needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, staff_offer, tightest
 from booking.appointments.timelines import lines_of_day, office_lines
@@ -67,6 +68,7 @@ def new_hold(demand: Demand, start: datetime, municipality: Municipality, holder
         service_id=demand.service.id,
         people=demand.people,
         others=_others(demand),
+        needs=words_of(holder.needs),
         starts_at=start,
         made_at=now,
         expires_at=now + timedelta(minutes=municipality.hold_minutes),
@@ -112,7 +114,8 @@ def hold_of(id: int, standing: Standing) -> Hold | None:
 def demand_held(held: Hold) -> Demand:
     """What the hold is for."""
     others = ((db.session.get_one(Service, id), people) for id, people in held.others)
-    return Demand(held.service, held.people, tuple(others))
+    demand = Demand(held.service, held.people, tuple(others))
+    return with_needs(demand, needs_in(held.needs), held.counter.desk.office.municipality) if held.needs else demand
 
 
 def _others(demand: Demand) -> list[list[int]]:
@@ -177,7 +180,8 @@ def twin_of(office: Office, demand: Demand, start: datetime, now: datetime, hold
     desks that of the first."""
     if holder.browser is None:
         return None
-    same = (Hold.starts_at == start, Hold.service_id == demand.service.id, Hold.people == demand.people)
+    same = [Hold.starts_at == start, Hold.service_id == demand.service.id, Hold.people == demand.people]
+    same.append(Hold.needs == words_of(holder.needs) if holder.needs else Hold.needs.is_(None))
     lives = (Hold.expires_at > now, Hold.booking_id.is_(None), Hold.first_id.is_(None))
     found = db.session.scalars(select(Hold).where(Hold.browser == holder.browser, *same, *lives))
     others = _others(demand)

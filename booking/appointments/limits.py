@@ -52,6 +52,7 @@ class Holder:
     is_staff: bool = False
     exceeds_quota: bool = False  # may take what is kept back for walk-ins
     seen: Mapping[int, int] | None = None
+    needs: frozenset[str] = frozenset()  # that the demand was made for; see needs.py
 
     @property
     def gives_back_id(self) -> int | None:

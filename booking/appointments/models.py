@@ -41,6 +41,7 @@ class Booking(Base):
         CheckConstraint(
             "forgotten_at IS NULL OR (email_key IS NULL AND phone_key IS NULL)", name="no_pseudonym_when_forgotten"
         ),
+        CheckConstraint("forgotten_at IS NULL OR needs IS NULL", name="no_needs_when_forgotten"),
     )
 
     id: Mapped[int] = key()
@@ -55,6 +56,7 @@ class Booking(Base):
     channel: Mapped[Channel] = mapped_column(choice(Channel, "channel"))
     made_at: Mapped[datetime]
     first_free_at: Mapped[datetime | None]  # the first time that was then on offer, over all offices
+    needs: Mapped[str | None] = mapped_column(String(80))  # words of needs.py; erased when its last appointment is over
     generation: Mapped[int] = mapped_column(default=1)  # of its secret link and its four-digit code
     forgotten_at: Mapped[datetime | None]
 
@@ -226,6 +228,7 @@ class Hold(Base):
     expires_at: Mapped[datetime]
     first_free_at: Mapped[datetime | None]  # the first time that was on offer when this one was chosen
     booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id"))  # what it became: a second click finds it
+    needs: Mapped[str | None] = mapped_column(String(80))  # those that change its length, or where it can be
     desks: Mapped[int] = mapped_column(default=1, server_default="1")  # that this visit holds, each by a row of its own
     first_id: Mapped[int | None] = mapped_column(BigKey, index=True)  # the hold of its first desk; both go together
     browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;

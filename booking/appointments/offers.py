@@ -23,11 +23,14 @@ SOON = timedelta(minutes=5)  # what a clerk needs to type a name
 
 @dataclass(frozen=True)
 class Demand:
-    """What a citizen asks for at one counter: a service for so many people, and others that are dealt with as well."""
+    """What a citizen asks for at one counter: a service for so many people, and others that are dealt with as well;
+    `extra` minutes more, in an office whose `access` has what they need."""
 
     service: Service
     people: int = 1
     others: tuple[Item, ...] = ()
+    extra: int = 0
+    needs: frozenset[str] = frozenset()
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -41,7 +44,8 @@ class Demand:
     @property
     def minutes(self) -> int:
         """How long it takes: the minutes of the services add up."""
-        return self.service.length(self.people) + sum(service.length(people) for service, people in self.others)
+        others = sum(service.length(people) for service, people in self.others)
+        return self.service.length(self.people) + others + self.extra
 
     @property
     def length(self) -> timedelta:
@@ -114,7 +118,7 @@ Nearby = tuple[datetime, int]  # a free start and the id of its office
 def offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
     """The starts free at any counter of the office that does all services, within their notice and horizon."""
     zone, base = lines.horizon.zone, lines.horizon.base
-    mask = lines.fitting(demand.service_ids, demand.ticks)
+    mask = lines.fitting(demand.service_ids, demand.ticks) if demand.needs <= lines.access else 0
     for service, _people in demand.items:
         mask &= bookable(service, now, zone, base)
     return Offer(lines.office_id, zone, base, mask)
@@ -200,6 +204,7 @@ def tightest(lines: OfficeLines, demand: Demand, start: datetime, among: Set[int
         line.counter_id: line
         for line in lines.counters
         if ids <= line.services
+        and demand.needs <= lines.access
         and (among is None or line.counter_id in among)
         and tick >= base
         and line.fits(demand.ticks) >> (tick - base) & 1

@@ -113,7 +113,8 @@ class Errands:
 
     def _doing(self, demand: Demand) -> Iterable[CounterLine]:
         ids = demand.service_ids
-        return (line for office in self.lines.values() for line in office.counters if ids <= line.services)
+        offices = (office for office in self.lines.values() if demand.needs <= office.access)
+        return (line for office in offices for line in office.counters if ids <= line.services)
 
     def _stops(self, order: Sequence[Demand]) -> list[chain.Stop]:
         return [self._stop_of[demand] for demand in order]

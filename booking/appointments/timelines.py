@@ -78,6 +78,7 @@ class OfficeLines:
     horizon: Horizon
     valid_until: datetime
     counters: tuple[CounterLine, ...]
+    access: frozenset[str] = frozenset()  # what helps people get in, as the office says it
     lengths: Mapping[int, int] = field(default_factory=dict)  # of the services done here, in ticks, for one person
     _fitting: dict[tuple[frozenset[int], int], int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -171,7 +172,8 @@ def load_lines(office: Office, revision: int, horizon: Horizon, now: datetime) -
     shares = {one.desk_id: one.walk_in_percents for one in counters if one.walk_in_percents}
     if shares:
         empty = _with_shares(empty, {id: desk_id for id, desk_id, *_ in counters}, shares, horizon)
-    lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, lengths)
+    access = frozenset(office.access)
+    lines = OfficeLines(office.id, revision, horizon, _midnight(horizon), empty, access, lengths)
     end = horizon.base + (horizon.days * 25 * 60) // TICK_MINUTES
     lasting = or_(Occupancy.expires_at.is_(None), Occupancy.expires_at > now)
     taken = select(*_TICK).where(

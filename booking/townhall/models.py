@@ -37,6 +37,7 @@ class Municipality(Base):
         CheckConstraint(f"quiet_until BETWEEN 0 AND {MINUTES_A_DAY}", name="quiet_until"),
         CheckConstraint("speaks IN ('citizen', 'authoritative')", name="speaks"),
         CheckConstraint("longest_wait_minutes BETWEEN 0 AND 240", name="longest_wait_minutes"),
+        CheckConstraint("extra_minutes BETWEEN 0 AND 120 AND extra_minutes % 5 = 0", name="extra_minutes"),
     )
 
     id: Mapped[int] = key()
@@ -64,6 +65,7 @@ class Municipality(Base):
     quiet_until: Mapped[int] = mapped_column(default=8 * 60)  # reminder goes out; the same twice: there are none
     speaks: Mapped[str] = mapped_column(String(20), default="citizen")  # whose language messages are in
     longest_wait_minutes: Mapped[int] = mapped_column(default=45)  # between two desks of one visit, the way aside
+    extra_minutes: Mapped[int] = mapped_column(default=10)  # for who needs more time, or brings an interpreter
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
 

@@ -9,7 +9,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, PasswordField, RadioField, StringField, ValidationError
+from wtforms import Field, PasswordField, RadioField, SelectMultipleField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length
 
@@ -19,6 +19,13 @@ from booking.web.towns import town
 MOBILE = {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
 UNSEEN = {"Cc", "Cf", "Cs"}  # control, format and half characters
 JOINERS = "\u200c\u200d"  # which words of some languages need
+NEEDED = {
+    "extra_time": _l("More time, for example because I speak or hear with difficulty"),
+    "interpreter": _l("More time: I bring an interpreter"),
+    "loop": _l("A hearing loop"),
+    "step_free": _l("A way without steps"),
+    "fetch": _l("Please come and fetch me in the waiting room"),
+}  # as the form asks for the words of appointments/needs.py
 BY_EMAIL, BY_SMS = {"email", "both"}, {"sms", "both"}
 
 
@@ -61,6 +68,7 @@ class DetailsForm(Form):
     )
     email = StringField(_l("E-mail address"), filters=[stripped])
     phone = StringField(_l("Mobile phone number"), filters=[stripped])
+    needs = SelectMultipleField(_l("What do you need?"), choices=[SelectChoice(*one) for one in NEEDED.items()])
 
     def validate_email(self, field: Field) -> None:
         if self.reach.data not in BY_EMAIL:
@@ -84,7 +92,8 @@ class DetailsForm(Form):
     @property
     def typed(self) -> dict[str, Any]:
         """What was typed, to be kept while another time is chosen."""
-        return {name: (self[name].data or "")[:300] for name in ("name", "reach", "email", "phone")}
+        words = {name: (self[name].data or "")[:300] for name in ("name", "reach", "email", "phone")}
+        return {**words, "needs": [need for need in self.needs.data or () if need in NEEDED]}
 
 
 class StaffDetailsForm(DetailsForm):

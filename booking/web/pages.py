@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask, current_app, g, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
@@ -20,6 +21,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from booking import spoken
+from booking.appointments.needs import NEEDS, needs_in
 from booking.appointments.references import grouped
 from booking.appointments.visits import is_late, state_of, waited
 from booking.config import ROOT
@@ -33,6 +35,13 @@ from booking.web.guards import manages
 from booking.web.language import language
 from booking.web.towns import town
 
+ACCESS_NEEDS = {
+    "extra_time": _l("more time"),
+    "interpreter": _l("brings an interpreter"),
+    "loop": _l("hearing loop"),
+    "step_free": _l("no steps"),
+    "fetch": _l("come and fetch"),
+}  # by the words of appointments/needs.py
 STATIC = ROOT / "static"
 
 
@@ -63,6 +72,7 @@ def install(app: Flask) -> None:
         sees_preview=_sees_preview,
         sees_administration=_sees_administration,
         access_words=ACCESS,
+        needed=_needed,
     )
     app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)
@@ -137,6 +147,11 @@ def _clock_button(tick: int, office_id: int, zone: str, language: str) -> str:
 @lru_cache(maxsize=256)
 def _fingerprint(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _needed(words: str | None) -> list[str]:
+    """What somebody needs to be able to come, in words for staff and for themselves."""
+    return [str(ACCESS_NEEDS[need]) for need in NEEDS if need in needs_in(words)]
 
 
 def _sees_outbox() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,10 @@ from flask_babel import gettext as _
 
 from booking import links
 from booking.appointments.booking import Citizen
-from booking.appointments.holds import demand_held, extend, hold, hold_of, visit_of
+from booking.appointments.holds import demand_held, extend, hold, hold_of, look_again, visit_of
 from booking.appointments.limits import ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
+from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Item, Nearby, nearest, offers
 from booking.appointments.together import book_visit, hold_visit
@@ -41,7 +43,7 @@ def take() -> ResponseReturnValue:
     """Holds the chosen slot ("<office>.<tick>"), that of each desk of a visit, and goes on to the form."""
     items, office, start = chosen_items(), *chosen_slot()
     try:
-        held = _hold(items, office, start)
+        held = _hold(items, office, start, replace(_holder(), needs=_needs_before()))
     except SlotTaken:
         return taken_page(items, start)
     except HoldLimit as limit:
@@ -71,12 +73,19 @@ def confirm(token: str) -> ResponseReturnValue:
     person = _person(form)
     items, start = items_held(held), held.starts_at
     try:
-        booking = book_visit(held, person, Channel.WEB, citizen_of(town().id), now())
+        fitting = _fitting(held, needs_in(person.needs))
+    except (SlotTaken, HoldLimit):
+        _keep_typed(form)
+        return _times_page(_afresh(items), start, limit="needs"), 409
+    try:
+        booking = book_visit(fitting, person, Channel.WEB, citizen_of(town().id), now())
     except SlotTaken:
         _keep_typed(form)
         return taken_page(items, start)
     except ContactLimit:
         return _too_many(token, form, person)
+    if fitting is not held:
+        held.booking_id = booking.id  # so that a second click finds it
     address = own_address(booking, booked=1)
     db.session.commit()
     session.pop("typed", None)
@@ -98,6 +107,29 @@ def more_time(token: str) -> ResponseReturnValue:
     return redirect(url_for("citizen.details", token=token, _anchor="hold"), 303)
 
 
+def _fitting(held: Hold, needs: frozenset[str]) -> Hold:
+    """The hold, or where the needs make it longer or lead to another office, one like it for the same time.
+
+    Raises SlotTaken, HoldLimit.
+    """
+    if held.booking_id is not None or binding(needs) == needs_in(held.needs):
+        return held
+    token, office_id = hold_token(held), held.counter.desk.office_id
+    holder = replace(_holder(), gives_back=held, needs=binding(needs))
+    fitting = _hold(items_held(held), here().offices[office_id], held.starts_at, holder)
+    if not _became_a_booking(held):
+        return fitting
+    db.session.rollback()
+    load_town()
+    return held_by(token)
+
+
+def _became_a_booking(held: Hold) -> bool:
+    """Whether a first click was faster."""
+    look_again(held)
+    return held.booking_id is not None
+
+
 def taken_page(items: Sequence[Item], start: datetime) -> tuple[str, int]:
     """409: somebody was faster. Nothing typed is lost, and the nearest free times are on the page."""
     return _times_page(_afresh(items), start, taken=start), 409
@@ -109,10 +141,11 @@ def limit_page(items: Sequence[Item], start: datetime, limit: HoldLimit) -> tupl
 
 
 def _times_page(items: Sequence[Item], start: datetime, taken: datetime | None = None, limit: str | None = None) -> str:
+    needs = _needs_before()
     if len(items) == 1:
-        demand = Demand(*items[0])
+        demand = with_needs(Demand(*items[0]), needs, town())
         return service_page(demand, taken, limit, nearby(demand, start))
-    return visit_page(items, taken, limit, nearby_visits(items, start))
+    return visit_page(items, taken, limit, nearby_visits(items, start, needs), needs)
 
 
 def _afresh(items: Sequence[Item]) -> list[Item]:
@@ -144,9 +177,9 @@ def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
     return [(offices[office_id], at) for at, office_id in found]
 
 
-def nearby_visits(items: Sequence[Item], start: datetime) -> list[tuple[Office, datetime]]:
+def nearby_visits(items: Sequence[Item], start: datetime, needs: frozenset[str]) -> list[tuple[Office, datetime]]:
     """The free times nearest to `start` for all these services in one visit, earliest first."""
-    return [(here().offices[id], at) for at, id in nearest(errands_for(items).offers(), start, NEAREST)]
+    return [(here().offices[id], at) for at, id in nearest(errands_for(items, needs).offers(), start, NEAREST)]
 
 
 def items_held(held: Hold) -> list[Item]:
@@ -154,14 +187,14 @@ def items_held(held: Hold) -> list[Item]:
     return [item for one in visit_of(held) for item in demand_held(one).items]
 
 
-def _hold(items: Sequence[Item], office: Office, start: datetime) -> Hold:
+def _hold(items: Sequence[Item], office: Office, start: datetime, holder: Holder) -> Hold:
     """Raises SlotTaken, HoldLimit."""
     if len(items) == 1:
-        return hold(office, Demand(*items[0]), start, now(), _holder())
-    errands = errands_for(items)
+        return hold(office, with_needs(Demand(*items[0]), holder.needs, town()), start, now(), holder)
+    errands = errands_for(items, holder.needs)
     if len(errands.demands) == 1:
-        return hold(office, errands.demands[0], start, now(), _holder())
-    return hold_visit(errands, office.id, start, _holder())
+        return hold(office, errands.demands[0], start, now(), holder)
+    return hold_visit(errands, office.id, start, holder)
 
 
 def chosen_items() -> list[Item]:
@@ -219,7 +252,8 @@ def _person(form: DetailsForm) -> Citizen:
     keys = current_app.extensions["balie"]["settings"].keys
     typed = ((MessageChannel.EMAIL, form.email.data), (MessageChannel.SMS, form.phone.data))
     contacts = tuple(contact_of(keys, channel, contact) for channel, contact in typed if contact)
-    return Citizen(form.name.data or "", language(), form.email.data, form.phone.data, contacts)
+    needs = words_of(form.needs.data or ())
+    return Citizen(form.name.data or "", language(), form.email.data, form.phone.data, contacts, needs)
 
 
 def _keep_typed(form: DetailsForm) -> None:
@@ -236,6 +270,12 @@ def _typed_before() -> dict[str, Any] | None:
         return None
     data: dict[str, Any] = kept["data"]
     return data
+
+
+def _needs_before() -> frozenset[str]:
+    """What was asked for in a form whose time did not fit it: the next time should."""
+    before = _typed_before() or {}
+    return binding(needs_in(" ".join(before.get("needs", ()))))
 
 
 def _details_page(held: Hold, form: DetailsForm) -> str:

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from booking.appointments.demand import most_wanted
 from booking.appointments.models import Appointment, Hold
+from booking.appointments.needs import with_needs
 from booking.appointments.offers import Demand, Item, first_free
 from booking.appointments.plans import MOST, Errands, Plan, demands_for, walk
 from booking.appointments.timelines import office_lines
@@ -77,12 +78,16 @@ def times_address(items: Sequence[Item]) -> str:
 
 
 def visit_page(
-    items: Sequence[Item], taken: datetime | None = None, limit: str | None = None, nearest: Sequence[object] = ()
+    items: Sequence[Item],
+    taken: datetime | None = None,
+    limit: str | None = None,
+    nearest: Sequence[object] = (),
+    needs: frozenset[str] = frozenset(),
 ) -> str:
     """The services of a visit and its times; with what was `taken` meanwhile, or which `limit` stands in the way."""
     words = _words(items)
     g.shown_as = ("citizen.visit", {"service": words})  # also after a POST
-    errands = errands_for(items)
+    errands = errands_for(items, needs)
     offers = errands.offers()
     offices = [here().offices[one.office_id] for one in offers]
     soonest = first_free(offers)
@@ -139,11 +144,12 @@ def asked_items(words: Iterable[str]) -> list[Item]:
     return list(found.values())[:MOST]
 
 
-def errands_for(items: Sequence[Item]) -> Errands:
-    """The visit for these services, with the offices as this request has read them."""
+def errands_for(items: Sequence[Item], needs: frozenset[str] = frozenset()) -> Errands:
+    """The visit for these services and needs, with the offices as this request has read them."""
     known = seen_revisions()
     lines = {office.id: office_lines(office, now(), known[office.id]) for office in offices_for(items)}
-    return Errands(demands_for(items, lines.values()), here(), lines, now())
+    demands = (with_needs(one, needs, town()) for one in demands_for(items, lines.values()))
+    return Errands(tuple(demands), here(), lines, now())
 
 
 def legs_planned(plan: Plan) -> list[Leg]:
