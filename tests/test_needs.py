@@ -129,7 +129,7 @@ def test_staff_see_what_is_needed(visitor: Visitor, app: Flask, town: Town) -> N
 
     for view in ("", "?view=list"):
         page = clerk.get(f"/testdorp/staff/agenda/{town.desk_id}/2026-11-23{view}")
-        assert "kom" in page.text or "come and fetch" in page.text
+        assert "ophalen" in page.text
 
 
 def test_needs_are_erased_when_the_appointment_is_over_and_the_name_later(

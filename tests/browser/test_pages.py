@@ -13,6 +13,7 @@ from tests.browser.conftest import House, opened, sign_in
 pytestmark = pytest.mark.browser
 
 ADMINISTRATOR = "katrien.vandewalle@lindebeek.example.org"
+SEVERAL = "service=eid_apply.2&service=build_pre_simple&service=business_register"
 LOOKS = [(320, "dark", "de"), (768, "light", "fr"), (1280, "light", "nl"), (1280, "dark", "en")]
 
 
@@ -69,6 +70,24 @@ def holding_too_much(page: Page) -> None:
         page.wait_for_selector(then)
 
 
+def needing_help(page: Page) -> None:
+    details_page(page)
+    page.locator(".boxes summary").click()
+
+
+def moving_all(page: Page) -> None:
+    booked(page)
+    page.locator("a[href$='/visit/move']").click()
+    page.wait_for_selector(".first-free")
+
+
+def cancelling_all(page: Page) -> None:
+    booked(page)
+    page.locator(".apart summary").click()
+    page.locator("a[href$='/visit/cancel']").click()
+    page.wait_for_selector("main form")
+
+
 def nothing(_page: Page) -> None:
     return
 
@@ -81,6 +100,12 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("service", "service/passport_adult?people=2", nothing),
     ("two-offices", "service/eid_apply", nothing),
     ("limit", "service/passport_minor", holding_too_much),
+    ("several", f"visit?{SEVERAL}", nothing),
+    ("add-service", "visit/add?service=eid_apply.1", nothing),
+    ("several-details", f"visit?{SEVERAL}", needing_help),
+    ("several-booked", f"visit?{SEVERAL}", booked),
+    ("several-move", f"visit?{SEVERAL}", moving_all),
+    ("several-cancel", f"visit?{SEVERAL}", cancelling_all),
     ("details", "service/business_register", details_page),
     ("errors", "service/business_register", with_errors),
     ("booked", "service/business_register", booked),

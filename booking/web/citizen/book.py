@@ -290,7 +290,7 @@ def _details_page(held: Hold, form: DetailsForm) -> str:
         legs=legs_held(holds),
         other_times=times_address(items),
         office=held.counter.desk.office,
-        has_ended=held.expires_at <= now(),
+        seconds_left=int((held.expires_at - now()).total_seconds()),
         erased_on=erasure_day(last.starts_at + demand.length, town()),
         token=hold_token(held),
     )
