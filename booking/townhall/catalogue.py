@@ -16,7 +16,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -197,21 +197,32 @@ def _duplicates(rows: Sequence[Row]) -> list[str]:
 def _unknown(rows: Sequence[Row], desk_keys: Sequence[str]) -> list[str]:
     """What stands in `after` must be in the file or be a desk, and nothing may come before itself."""
     keys = {row.values["key"]: row.values["desk_key"] for row in rows}
+    after = {row.values["key"]: row.values.get("comes_after", []) for row in rows}
     problems = []
-    before: dict[str, set[str]] = {}
     for row in rows:
-        key, after = row.values["key"], row.values.get("comes_after", [])
-        for name in after:
+        key = row.values["key"]
+        for name in after[key]:
             if name not in keys and name not in desk_keys:
                 problems.append(
                     f"Line {row.line} ({key}): after names {name!r}, which is neither a service nor a desk."
                 )
-        before[key] = {one for one, desk in keys.items() if one in after or (desk in after and desk != keys[key])}
+    circle = circle_of(keys, after)
+    if circle:
+        problems.append(f"The services {', '.join(circle)} come after each other in a circle.")
+    return problems
+
+
+def circle_of(desks: Mapping[str, str], after: Mapping[str, Sequence[str]]) -> list[str]:
+    """The services that would have to come before themselves, if any: `desks` and `after` by the key of a service."""
+    before = {
+        key: {one for one, desk in desks.items() if one in first or (desk in first and desk != desks[key])}
+        for key, first in after.items()
+    }
     try:
         TopologicalSorter(before).prepare()
     except CycleError as error:
-        problems.append(f"The services {', '.join(sorted(set(error.args[1])))} come after each other in a circle.")
-    return problems
+        return sorted(set(error.args[1]))
+    return []
 
 
 def _desk_keys(municipality: Municipality) -> list[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, StringField
+from sqlalchemy import select
+from wtforms import Field, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.utils import unset_value
 
 from booking.db import db
 from booking.staff.models import Role
 from booking.townhall.directory import ACCESS, office_with
-from booking.townhall.models import Office
+from booking.townhall.models import Office, Way
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
 from booking.web.admin.frame import back_to, matching, saved
@@ -22,6 +26,41 @@ from booking.web.forms import stripped
 from booking.web.guards import require
 from booking.web.pages import now
 from booking.web.towns import here, town
+
+LONGEST_WAY = 120  # minutes
+
+
+class WaysField(Field):
+    """The minutes to each of the other offices, by its id; nothing where no visit shall combine them."""
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
+        super().process(None, data, extra_filters)
+        self.typed = {id: formdata.get(f"{self.name}-{id}", "").strip() for id in here().offices} if formdata else None
+
+    def pre_validate(self, form: Any) -> None:
+        for minutes in (self.typed or {}).values():
+            if minutes and not (minutes.isascii() and minutes.isdigit() and int(minutes[:4]) <= LONGEST_WAY):
+                raise ValidationError(_l("Ways: enter minutes from 0 to 120, or nothing."))
+
+    def populate_obj(self, obj: object, name: str) -> None:
+        """Nothing: ways are rows of their own, see keep()."""
+
+    def rows(self, office: Office) -> list[tuple[Office, str]]:
+        """The other offices, each with the minutes that are known or were typed."""
+        known = {other: str(minutes) for (one, other), minutes in here().ways.items() if one == office.id}
+        given = known if self.typed is None else self.typed
+        return [(one, given.get(one.id, "")) for one in here().offices.values() if one.id != office.id]
+
+    def keep(self, office: Office) -> None:
+        """Writes down the ways from this office. Flushes."""
+        for old in db.session.scalars(select(Way).where((Way.one_id == office.id) | (Way.other_id == office.id))):
+            db.session.delete(old)
+        db.session.flush()
+        for other_id, minutes in (self.typed or {}).items():
+            if minutes and other_id != office.id:
+                one_id, last_id = sorted((office.id, other_id))
+                db.session.add(Way(one_id=one_id, other_id=last_id, minutes=int(minutes)))
+        db.session.flush()
 
 
 class OfficeForm(FlaskForm):  # type: ignore[misc]
@@ -33,6 +72,8 @@ class OfficeForm(FlaskForm):  # type: ignore[misc]
     access = SeveralField(_l("Access"), choices=[SelectChoice(*one) for one in ACCESS.items()])
     phone = StringField(_l("Phone number of this office"), filters=[stripped])
     email = EmailField(_l("E-mail address of this office"))
+    walk_minutes = WholeField(_l("Minutes to walk from one of its desks to another"), 0, 60)
+    ways = WaysField(_l("Minutes from here to the other offices"))
     position = WholeField(_l("Place in lists"), 1, 1000)
 
     def validate_phone(self, field: Field) -> None:
@@ -54,7 +95,7 @@ def offices() -> ResponseReturnValue:
 @admin.get("/offices/new")
 def offices_new() -> ResponseReturnValue:
     require(Role.MANAGER, None)
-    return _page(OfficeForm(position=len(town().offices) + 1), None)
+    return _page(OfficeForm(position=len(town().offices) + 1, walk_minutes=5), None)
 
 
 @admin.post("/offices/new")
@@ -85,6 +126,7 @@ def save_office(id: int) -> ResponseReturnValue:
     if not form.validate():
         return _page(form, row), 422
     form.populate_obj(row)
+    form.ways.keep(row)
     return saved(("office", id), "change_office", _("The office is saved."), back_to("offices_one", id=id))
 
 

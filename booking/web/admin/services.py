@@ -15,11 +15,12 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.widgets import TextInput
 
 from booking.appointments.offers import Demand
 from booking.db import db
 from booking.staff.models import Role
-from booking.townhall.catalogue import NAME_LENGTH
+from booking.townhall.catalogue import NAME_LENGTH, circle_of
 from booking.townhall.directory import service_by_id
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
 from booking.townhall.revisions import raise_town
@@ -37,8 +38,21 @@ PLAIN, LISTS = ("name", "summary", "who"), ("bring", "words")
 COLUMNS = (
     *("key", "desk_key", "minutes", "extra_person_minutes", "max_people", "in_person", "walk_in", "online"),
     *("is_sensitive", "fee", "min_notice_hours", "max_days_ahead"),
+    *("move_hours", "cancel_hours", "combines", "comes_after"),
 )
 YES_NO = (SelectChoice("yes", _l("Yes")), SelectChoice("no", _l("No")))
+
+
+class KeysField(Field):
+    """Short names in one line, with spaces between."""
+
+    widget = TextInput()
+
+    def _value(self) -> str:
+        return " ".join(self.data or [])
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = " ".join(valuelist).replace(",", " ").split()
 
 
 class ServiceForm(FlaskForm):  # type: ignore[misc]
@@ -66,6 +80,10 @@ class ServiceForm(FlaskForm):  # type: ignore[misc]
     max_days_ahead = WholeField(_l("Days ahead at most"), 1, 400)
     has_own_reminders = BooleanField(_l("This service has reminders of its own"))
     reminders = Reminders(_l("Reminders"))
+    move_hours = WholeField(_l("Hours before it begins from which citizens cannot move it any more"), 0, 1000)
+    cancel_hours = WholeField(_l("Hours before it begins from which citizens cannot cancel it any more"), 0, 1000)
+    combines = StringField(_l("Word that it shares with services of the same appointment"), filters=[stripped])
+    comes_after = KeysField(_l("Services or departments that come first in one visit, by their short names"))
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -83,6 +101,21 @@ class ServiceForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError(_l("Minutes: enter a multiple of five."))
 
     validate_extra_person_minutes = validate_minutes
+
+    def validate_combines(self, field: Field) -> None:
+        if len(field.data or "") > 40:
+            raise ValidationError(_l("Enter a word of at most 40 characters, or nothing."))
+        field.data = field.data or None
+
+    def validate_comes_after(self, field: Field) -> None:
+        key = self.key.data or ""
+        desks = {one.key: one.desk_key for one in here().services} | {key: self.desk_key.data}
+        unknown = [one for one in field.data if one not in desks and one not in desks.values()]
+        if unknown:
+            raise ValidationError(_("There is no service or department with this short name: %(key)s.", key=unknown[0]))
+        after = {one.key: one.comes_after for one in here().services} | {key: field.data}
+        if circle_of(desks, after):
+            raise ValidationError(_l("Take one out: these services would have to come before themselves."))
 
     def validate_fee(self, field: Field) -> None:
         text = (field.data or "").replace(",", ".")
@@ -121,6 +154,7 @@ def services() -> ResponseReturnValue:
 def services_new() -> ResponseReturnValue:
     require(Role.MANAGER, None)
     usual = {"minutes": 15, "extra_person_minutes": 0, "max_people": 1, "min_notice_hours": 2, "max_days_ahead": 60}
+    usual |= {"move_hours": 0, "cancel_hours": 0}
     return _page(ServiceForm(data=usual | {"in_person": "yes"}), None)
 
 

@@ -63,6 +63,8 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     held_percent = WholeField(_l("Percent of a day that all forms together may keep"), 1, 100)
     open_per_contact = WholeField(_l("Appointments to come that one contact may have"), 1, 1000)
     made_per_contact = WholeField(_l("Bookings that one contact may make within a day"), 1, 1000)
+    longest_wait_minutes = WholeField(_l("Minutes of waiting at most between two desks of one visit"), 0, 240)
+    extra_minutes = WholeField(_l("Minutes more for who needs more time or an interpreter"), 0, 120)
     reminders = Reminders(_l("Reminders"))
     quiet_from = ClockField(_l("No reminders from"))
     quiet_until = ClockField(_l("until"))
@@ -82,6 +84,10 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     def validate_language(self, field: Field) -> None:
         if field.data not in (self.languages.data or []):
             raise ValidationError(_l("Choose one of the languages for citizens as the authoritative one."))
+
+    def validate_extra_minutes(self, field: Field) -> None:
+        if (field.data or 0) % 5:
+            raise ValidationError(_l("Minutes: enter a multiple of five."))
 
     def validate_phone(self, field: Field) -> None:
         field.data = dialled(field.data, self.country.data)
