@@ -30,7 +30,7 @@ def test_a_visit_is_booked_moved_and_cancelled_by_keyboard_without_scripts(house
         page.goto(f"{house.url}/lindebeek/nl/service/business_register")
         add(page, "identiteitskaart aanvragen")
         add(page, "bouwplan bespreken")
-        assert page.locator(".legs__desk").count() == 3
+        expect(page.locator(".legs__desk")).to_have_count(3)
         tab_to(page, ".first-free")
         page.keyboard.press("Enter")
         tab_to(page, "#name")
