@@ -186,3 +186,15 @@ def test_who_is_too_late_to_move_is_told_until_when_and_what_to_do(visitor: Visi
     assert "It is too late to change this here" in visitor.get(own.response.request.path).text
     clock.now = begins + timedelta(minutes=1)
     assert "can no longer be changed" in visitor.get(move).text
+
+
+def test_reference_and_code_open_the_whole_visit(visitor: Visitor, app: Flask) -> None:
+    own = booked(visitor)
+    with app.app_context():
+        reference = db.session.scalars(select(Booking.reference)).one()
+    code = own.text.split("Code ")[1][:4]
+
+    found = visitor.follow(visitor.send(visitor.get(f"{HOME}find").form("/find"), reference=reference or "", code=code))
+
+    assert "Your visit" in found.text
+    assert found.link("/visit/move") and found.link("/visit/cancel")

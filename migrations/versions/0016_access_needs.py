@@ -1,12 +1,12 @@
 """What people need to be able to come
 
-Revision: 0015, after 0014
+Revision: 0016, after 0015
 """
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
