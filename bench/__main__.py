@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import bare, changing, mails, munich, paris, reading, report
+from bench import bare, changing, feeding, mails, munich, paris, reading, report
 from bench.databases import Databases
 from bench.load import Broken
 from bench.measure import Run
@@ -31,6 +31,7 @@ PLANS = {
     "history": Plan(days_back=300),
     "offices": Plan(offices=10, counters=100),
     "both": Plan(offices=10, counters=100, days_back=300),
+    "feed": Plan(days_back=0, days_ahead=45, horizon=90),
     "munich": Plan(109, 1000, services=287, common=20, days_back=0, days_ahead=42, horizon=60),
 }
 ROUNDS, QUICK_ROUNDS, ROUNDS_AGAIN = 5, 2, 3  # the last on SQLite
@@ -58,6 +59,7 @@ PARTS = (
     Part("book", "the confirming POST: one client, 16 at one office, at ten", changing.book, ("book", "both"), (3, 0)),
     Part("last", "200 clients and one last place", changing.last, ("last",)),
     Part("mails", "due e-mails leave one worker", mails.mails, ("mails",)),
+    Part("feeds", "calendar feeds: unchanged, first, after a change, beside others", feeding.feeds, ("feed",), (5, 0)),
     Part("first", "the first free time over 109 offices", munich.first_free, ("munich",), (3, 0)),
     Part("visit", "a visit of three services over two offices", munich.visit, ("munich",)),
     Part("memory", "the memory of a worker at Munich's size", munich.worker_memory, ("munich",), (0, 1)),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, jsonify
+from icalendar import Calendar, Event
 from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, String, Table, bindparam, create_engine, insert
 from sqlalchemy import select as select_from
 
@@ -24,7 +27,32 @@ thing = Table(
     Column("name", String(120), nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
 )
+MANY = select_from(thing.c.id, thing.c.name, thing.c.made_at).order_by(thing.c.id)
 ONE = select_from(thing.c.id, thing.c.name).where(thing.c.id == bindparam("id"))
+
+
+def calendar(rows: Sequence[tuple[int, str, datetime]]) -> bytes:
+    """A calendar with an event for each row, of the properties that a feed has, as icalendar makes it."""
+    made = Calendar()
+    made.add("version", "2.0")
+    made.add("prodid", "-//Balie//Bench//EN")
+    zone = ZoneInfo("Europe/Brussels")
+    for id, name, made_at in rows:
+        event = Event()
+        starts_at = made_at.replace(tzinfo=made_at.tzinfo or UTC).astimezone(zone) + timedelta(hours=id)
+        event.add("uid", f"8b0d1c1e-6d0f-4d55-8d5c-{id:012d}@balie")
+        event.add("sequence", 0)
+        for moment in ("dtstamp", "last-modified", "created"):
+            event.add(moment, starts_at.astimezone(UTC))
+        event.add("dtstart", starts_at)
+        event.add("dtend", starts_at + timedelta(minutes=15))
+        event.add("summary", f"{name} · K7 4P 9XA")
+        event.add("location", "Kantoor 1, Marktplein 1, 1000 Meetstad, Loket 1")
+        for word, value in (("status", "CONFIRMED"), ("transp", "OPAQUE"), ("class", "PRIVATE")):
+            event.add(word, value)
+        made.add_component(event)
+    content: bytes = made.to_ical()
+    return content
 
 
 def prepare(database: str) -> None:
@@ -53,6 +81,12 @@ def create_bare() -> Flask:
         with engine.connect() as connection:
             row = connection.execute(ONE, {"id": id}).one()
         return jsonify(id=row.id, name=row.name)
+
+    @app.get("/icalendar/<int:count>")
+    def icalendar(count: int) -> Response:
+        with engine.connect() as connection:
+            rows = connection.execute(MANY.limit(count)).all()
+        return Response(calendar([(row.id, row.name, row.made_at) for row in rows]), mimetype="text/calendar")
 
     @app.post("/insert")
     def insert_one() -> tuple[Response, int]:

@@ -397,7 +397,7 @@ def test_the_number_of_queries_does_not_grow_and_an_unchanged_feed_costs_one(
     with statements() as again:
         assert len(events(fetch(town, token, clock()).content)) == 60
 
-    assert counts == [4, 4]  # how the offices stand, when they last changed, what is there, what has left
+    assert counts == [4, 4]  # how the offices stand, when they last changed, what is there, what is new
     assert len(again) == 1
 
 

@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from threading import Lock
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,8 +18,7 @@ from weakref import WeakKeyDictionary
 from icalendar import Calendar, vDuration, vText
 from sqlalchemy import Engine
 
-from booking.calendars.entry import Entry, event_lines, new_calendar, one_line
-from booking.calendars.pace import Pace
+from booking.calendars.entry import new_calendar, one_line
 from booking.db import db
 
 SERVED_FOR = timedelta(hours=24)
@@ -141,18 +141,14 @@ def last_served(address: str, now: datetime) -> FeedBody | None:
     return body if now - served_at <= SERVED_FOR else None
 
 
-def calendar_of(name: str, zone: str, entries: list[Entry]) -> bytes:
-    """A snapshot without METHOD (RFC 5545 3.7.2): the frame and the events, of which only new ones are rendered."""
-    pace = Pace(len(entries))
-    lines = [_frame(name, zone).removesuffix(END)]
-    for entry in entries:
-        lines.append(event_lines(entry))
-        pace.step()
-    return b"".join([*lines, END])
+def calendar_of(name: str, zone: str, events: Iterable[bytes]) -> bytes:
+    """A snapshot without METHOD (RFC 5545 3.7.2): the frame with these events in it."""
+    return b"".join([_frame(name, zone), *events, END])
 
 
+@lru_cache(maxsize=1024)
 def _frame(name: str, zone: str) -> bytes:
-    """The calendar without its events (RFC 7986 5.1, 5.7, and what Outlook and Apple read instead)."""
+    """The calendar up to its events (RFC 7986 5.1, 5.7, and what Outlook and Apple read instead)."""
     calendar: Calendar = new_calendar(zone)
     for property_name in ("name", "x-wr-calname"):
         calendar.add(property_name, vText(one_line(name)))  # bare strings are not escaped here (icalendar 7.3)
@@ -160,7 +156,7 @@ def _frame(name: str, zone: str) -> bytes:
     calendar.add("refresh-interval", vDuration(REFRESH), parameters={"VALUE": "DURATION"})
     calendar.add("x-published-ttl", vDuration(REFRESH))
     frame: bytes = calendar.to_ical()
-    return frame
+    return frame.removesuffix(END)
 
 
 def _memory() -> _Memory:

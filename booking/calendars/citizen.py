@@ -13,7 +13,7 @@ from booking import links, spoken
 from booking.appointments.models import Appointment, Booking
 from booking.appointments.references import grouped
 from booking.calendars.body import FeedBody, body_of, calendar_of
-from booking.calendars.entry import Entry, cancelled_summary, event, new_calendar, one_line, place
+from booking.calendars.entry import Entry, cancelled_summary, event, event_lines, new_calendar, one_line, place
 from booking.calendars.subscriptions import FeedRevoked, FeedUnknown
 from booking.db import db
 
@@ -69,7 +69,7 @@ def own_feed_body(booking: Booking, find_url: str, now: datetime) -> FeedBody:
     entries = [replace(citizen_entry(one, language, find_url), organizer="") for one in appointments]
     offices = [one.counter.desk.office for one in appointments]
     changed_at = max(*(one.changed_at for one in appointments), *(office.activity_at for office in offices))
-    return body_of(calendar_of(title, town.zone, entries), changed_at, now)
+    return body_of(calendar_of(title, town.zone, map(event_lines, entries)), changed_at, now)
 
 
 def add_links(appointment: Appointment, language: str, find_url: str) -> AddLinks:

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, select
 
 from booking.appointments.timelines import load_lines
 from booking.calendars.body import FeedBody, Shelf, body_of, calendar_of, settled
-from booking.calendars.entry import Entry
-from booking.calendars.feed import midnight
+from booking.calendars.entry import Entry, event_lines
+from booking.calendars.rows import midnight
 from booking.db import db
 from booking.slots.clock import moment_of
 from booking.spoken import locale_of
@@ -68,7 +68,8 @@ def _rendered(office: Office, town: Standing, language: str, now: datetime) -> _
         title = gettext("Opening hours") + f" · {office.name(language)}"
     entries.sort(key=lambda one: (one.starts_at, one.ends_at, one.uid))
     changed_at = max(changed_at, midnight(day, zone))
-    return _Kept(body_of(calendar_of(title, zone.key, entries), changed_at, now), town.revision, day, changed_at)
+    content = calendar_of(title, zone.key, map(event_lines, entries))
+    return _Kept(body_of(content, changed_at, now), town.revision, day, changed_at)
 
 
 def _openings(office: Office, language: str, horizon: Horizon, now: datetime) -> Iterator[Entry]:

@@ -155,7 +155,7 @@ def _covers(subscription: Subscription, counter: Counter) -> bool:
 def _feeds_of(town: Standing) -> _Kept:
     by_town = _kept.setdefault(db.engine, {})
     found = by_town.get(town.municipality.id)
-    if found is None or found.revision != town.revision or is_raised_here():
+    if found is None or found.revision != town.revision:
         found = _Kept(town.revision, _loaded(town.municipality.id), {})
         if not is_raised_here():
             by_town[town.municipality.id] = found

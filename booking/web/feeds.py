@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import NoReturn
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
@@ -105,17 +105,24 @@ def _answer(body: FeedBody) -> Response:
         body, request.headers.get("If-None-Match"), request.headers.get("If-Modified-Since")
     )
     is_packed = len(body.content) >= WORTH_PACKING and request.accept_encodings.quality("gzip") > 0
-    content = b"" if unchanged else bodies.packed(body) if is_packed else body.content
-    response = Response(content, 304 if unchanged else 200)
-    if is_packed and not unchanged:
-        response.headers["Content-Encoding"] = "gzip"
-    response.headers["ETag"] = body.packed_etag if is_packed else body.etag
-    response.headers["Last-Modified"] = format_datetime(body.last_modified, usegmt=True)
-    response.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
-    response.headers["Vary"] = "Accept-Encoding"
-    response.headers["Content-Type"] = "text/calendar; charset=utf-8"
-    response.headers["Content-Disposition"] = 'inline; filename="agenda.ics"'
-    return response
+    headers = [
+        ("ETag", body.packed_etag if is_packed else body.etag),
+        ("Last-Modified", _http_date(body.last_modified)),
+        ("Cache-Control", "private, max-age=0, must-revalidate"),
+        ("Vary", "Accept-Encoding"),
+        ("Content-Type", "text/calendar; charset=utf-8"),
+        ("Content-Disposition", 'inline; filename="agenda.ics"'),
+    ]
+    if unchanged:
+        return Response(b"", 304, headers)
+    if is_packed:
+        return Response(bodies.packed(body), 200, [*headers, ("Content-Encoding", "gzip")])
+    return Response(body.content, 200, headers)
+
+
+@lru_cache(maxsize=1024)
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
 
 
 @dataclass
