@@ -74,6 +74,16 @@ def weekday(number: int, language: str) -> str:
     return format_date(date(2024, 1, 1) + timedelta(days=number), "EEEE", locale=locale_of(language))
 
 
+def short_weekday(number: int, language: str) -> str:
+    """0 is Monday: "ma"."""
+    return format_date(date(2024, 1, 1) + timedelta(days=number), "EEEEEE", locale=locale_of(language))
+
+
+def month(on: date, language: str) -> str:
+    """ "december 2026"."""
+    return format_date(on, "LLLL y", locale=locale_of(language))
+
+
 def euros(amount: Decimal, language: str) -> str:
     """ "€ 12,50", without cents where there are none."""
     locale = Locale.parse(locale_of(language))

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from holidays import country_holidays
 from sqlalchemy import delete, func, insert, select
 
 from booking.calendars.models import Feed
 from booking.db import begin_write, db
+from booking.demo.closures import HOLIDAY_LANGUAGES, close_for_training, close_on_holidays
 from booking.demo.days import DAYS, book_days
 from booking.links import Keys, pseudonym
-from booking.slots.clock import day_start, moment_of
 from booking.staff.accounts import add, grant
 from booking.staff.models import Role
 from booking.townhall.catalogue import import_catalogue
 from booking.townhall.models import (
-    Closure,
     Counter,
     CounterService,
     Desk,
@@ -36,9 +34,6 @@ from booking.townhall.spelling import words_in
 SLUG = "lindebeek"
 ZONE = ZoneInfo("Europe/Brussels")
 CATALOGUE = Path(__file__).with_name("services.csv")
-HOLIDAYS_FOR = timedelta(days=426)  # fourteen months
-TRAINING_AHEAD = timedelta(days=21)
-HOLIDAY_LANGUAGES = {"nl": "nl", "fr": "fr", "de": "de", "en": "en_US"}
 
 Texts = dict[str, str]
 Week = tuple[str, ...]  # Monday first; a day is "09:00-12:00 13:00-16:00", or nothing
@@ -66,6 +61,7 @@ class OfficePlan:
     address: str
     directions: Texts
     desks: Sequence[DeskPlan]
+    access: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +193,7 @@ TOWN_HALL = OfficePlan(
         DeskPlan("building", BUILDING_NAMES, BUILDING_EMAIL, 15, BUILDING),
         DeskPlan("economy", ECONOMY_NAMES, ECONOMY_EMAIL, 15, ECONOMY),
     ),
+    ("step_free", "toilet", "loop", "seats"),
 )
 VILLAGE_HOUSE = OfficePlan(
     said("Dorpshuis Wijnegoor", "Maison de village de Wijnegoor", "Dorfhaus Wijnegoor", "Wijnegoor village house"),
@@ -208,9 +205,9 @@ VILLAGE_HOUSE = OfficePlan(
         "Next to the library. Step-free entrance on the side of the car park.",
     ),
     (DeskPlan("civil", CIVIL_NAMES, VILLAGE_EMAIL, 10, VILLAGE_CIVIL),),
+    ("step_free", "parking"),
 )
 OFFICES = (TOWN_HALL, VILLAGE_HOUSE)
-TRAINING = said("Opleiding van het personeel", "Formation du personnel", "Fortbildung des Personals", "Staff training")
 
 STAFF = (
     Member("Katrien Vandewalle", "nl", Role.ADMINISTRATOR, (), "administrator of the town hall"),
@@ -254,8 +251,8 @@ def build_demo(now: datetime, keys: Keys, report: Callable[[str], None] = lambda
     added = import_catalogue(town, CATALOGUE.read_bytes(), now).added
     _share_out(counters)
     report(f"Demo: {added} services")
-    _close_on_holidays(town, today)
-    _close_for_training(town, today)
+    close_on_holidays(town, today)
+    close_for_training(town, today)
     _add_staff(town, keys)
     _add_feeds(town, now)
     report(f"Demo: {len(STAFF)} members of staff")
@@ -293,6 +290,7 @@ def _add_office(town: Municipality, plan: OfficePlan, now: datetime) -> list[tup
         names=plan.names,
         address=plan.address,
         directions=plan.directions,
+        access=list(plan.access),
         activity_at=now,
         walk_minutes=3,
     )
@@ -338,43 +336,6 @@ def _share_out(counters: Sequence[tuple[Counter, CounterPlan]]) -> None:
     ]
     db.session.execute(delete(CounterService))
     db.session.execute(insert(CounterService), rows)
-
-
-def _holidays(today: date) -> dict[date, Texts]:
-    """The public holidays of the coming fourteen months and their names in each language."""
-    last = today + HOLIDAYS_FOR
-    years = range(today.year, last.year + 1)
-    names = {ours: country_holidays("BE", years=years, language=theirs) for ours, theirs in HOLIDAY_LANGUAGES.items()}
-    days = sorted(day for day in names["nl"] if today <= day <= last)
-    return {day: {language: found[day] for language, found in names.items()} for day in days}
-
-
-def _close_on_holidays(town: Municipality, today: date) -> None:
-    rows = [
-        {
-            "office_id": office.id,
-            "starts_at": moment_of(day_start(day, ZONE)),
-            "ends_at": moment_of(day_start(day + timedelta(days=1), ZONE)),
-            "reasons": names,
-        }
-        for office in town.offices
-        for day, names in _holidays(today).items()
-    ]
-    db.session.execute(insert(Closure), rows)
-
-
-def _close_for_training(town: Municipality, today: date) -> None:
-    """The building desk is closed for a morning, on the first working day in three weeks."""
-    day = today + TRAINING_AHEAD
-    while day.weekday() > 4 or day in _holidays(today):
-        day += timedelta(days=1)
-    starts_at, ends_at = (datetime.combine(day, clock, ZONE) for clock in (time(8), time(12, 30)))
-    desk = next(desk for desk in town.offices[0].desks if desk.key == "building")
-    db.session.add_all(
-        Closure(office_id=desk.office_id, counter_id=counter.id, starts_at=starts_at, ends_at=ends_at, reasons=TRAINING)
-        for counter in desk.counters
-    )
-    db.session.flush()
 
 
 def _add_staff(town: Municipality, keys: Keys) -> None:

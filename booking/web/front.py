@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import Blueprint, g, jsonify, redirect, render_template, url_for
+from flask import Blueprint, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -23,7 +23,8 @@ SILENT_AFTER = timedelta(minutes=2)  # the worker beats every few seconds
 def start() -> ResponseReturnValue:
     """On a municipality's address, its front page in the language the browser asks for; else the towns."""
     if g.town is not None:
-        return redirect(url_for("citizen.home", lang=preferred(g.town)))
+        asked = f"?{request.query_string.decode(errors='replace')}" if "service" in request.args else ""
+        return redirect(url_for("citizen.home", lang=preferred(g.town)) + asked)
     towns = db.session.scalars(select(Municipality).order_by(Municipality.slug)).all()
     if len(towns) == 1:
         return redirect(f"/{towns[0].slug}/")

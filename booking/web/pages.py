@@ -50,6 +50,8 @@ def install(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined  # a word that a page lacks is an error, not a gap
     app.jinja_env.filters.update(
         day=lambda on: spoken.day(on, language(), today()),
+        month=lambda on: spoken.month(on, language()),
+        short_weekday=lambda number: spoken.short_weekday(number, language()),
         short_day=lambda on: spoken.short_day(on, language()),
         tick=tick_of,
         clock=lambda at: spoken.clock_time(at, town().zone, language()),
@@ -134,14 +136,17 @@ def failure(status: int, title: str, text: str) -> tuple[str, int]:
 
 def _clock_buttons(ticks: Sequence[int], office_id: int) -> Markup:
     """A button for each free time of an office. A page has hundreds, so each is made once, and not by the template."""
-    zone, chosen = town().zone, language()
-    return Markup("".join([_clock_button(tick, office_id, zone, chosen) for tick in ticks]))  # noqa: S704
+    zone, chosen, year = town().zone, language(), today().year
+    return Markup("".join([_clock_button(tick, office_id, zone, chosen, year) for tick in ticks]))  # noqa: S704
 
 
 @lru_cache(maxsize=65536)
-def _clock_button(tick: int, office_id: int, zone: str, language: str) -> str:
-    button = Markup('<button class="clock" type="submit" name="slot" value="{}.{}">{}</button>\n')
-    return button.format(office_id, tick, spoken.clock_time(moment_of(tick), zone, language))
+def _clock_button(tick: int, office_id: int, zone: str, language: str, year: int) -> str:
+    """The button shows the time; who hears it alone hears the date as well."""
+    button = Markup('<button class="clock" type="submit" name="slot" value="{}.{}" aria-label="{}">{}</button>\n')
+    at = moment_of(tick)
+    said = spoken.moment(at, zone, language, date(year, 1, 1))
+    return button.format(office_id, tick, said, spoken.clock_time(at, zone, language))
 
 
 @lru_cache(maxsize=256)

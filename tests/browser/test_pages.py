@@ -99,6 +99,8 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("desk", "services?desk=building", nothing),
     ("service", "service/passport_adult?people=2", nothing),
     ("two-offices", "service/eid_apply", nothing),
+    ("month", "service/eid_apply?month=2026-12", nothing),
+    ("nothing-free", "service/permit_intake?at=saturday", nothing),
     ("limit", "service/passport_minor", holding_too_much),
     ("several", f"visit?{SEVERAL}", nothing),
     ("add-service", "visit/add?service=eid_apply.1", nothing),

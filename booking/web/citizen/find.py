@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any
 
-from flask import abort, g, render_template, request
+from flask import abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from booking.appointments.demand import most_wanted
-from booking.appointments.offers import Demand, Offer, first_free, next_release, offers, together
-from booking.appointments.timelines import office_lines
+from booking.appointments.offers import Demand
+from booking.appointments.wishes import Wish
 from booking.townhall import directory
-from booking.townhall.models import Office, Service
+from booking.townhall.models import Service
 from booking.townhall.search import index, ranking
 from booking.web.citizen import citizen
+from booking.web.citizen.times import elsewhere, free_times, month, narrowed
 from booking.web.pages import now, today
-from booking.web.towns import here, seen_revisions, town
+from booking.web.towns import here, town
 
-DAYS_A_PAGE = 8
 WANTED = 8
-
-
-@dataclass(frozen=True)
-class Day:
-    """A day with free times, office by office."""
-
-    on: date
-    times: list[tuple[Office, list[int]]]  # ticks
-
-    @property
-    def count(self) -> int:
-        return sum(len(times) for _office, times in self.times)
-
-
-@dataclass(frozen=True)
-class Times:
-    """The times page: the first free one, a page of days, and where later days begin."""
-
-    first: tuple[Office, datetime] | None
-    days: list[Day]
-    earlier: bool
-    later: date | None
+DEEP = ("office", "people", "at", "access")  # what a link from elsewhere may ask for besides the service
 
 
 @citizen.get("/")
 def home() -> ResponseReturnValue:
+    """The front page; with ?service= it leads to that service, so that a town's site can link to it (?office= too)."""
+    if key := request.args.get("service"):
+        asked: dict[str, Any] = {name: value for name, value in request.args.items() if name in DEEP}
+        return redirect(url_for("citizen.service", key=key, **asked))
     all_services = {service.id: service for service in here().services}
     wanted = [all_services[id] for id in most_wanted(town().id, now(), WANTED) if id in all_services]
     hours = [(office, directory.weekly_hours(office, today())) for office in town().offices]
@@ -82,51 +65,25 @@ def service_page(
     """The service and its times; with what was `taken` meanwhile, or which `limit` of holds stands in the way, and
     the times nearest to the wanted one."""
     g.shown_as = ("citizen.service", {"key": demand.service.key, "people": demand.people})  # also after a POST
-    offices = here().offices_for(demand.service)
-    chosen = [office for office in offices if str(office.id) == request.args.get("office")] or offices
-    times = free_times(chosen, offers(chosen, demand, now(), seen_revisions()))
+    asked = narrowed(demand)
+    found = asked.offers()
+    times = free_times(asked.chosen, found)
     return render_template(
         "citizen/service.html",
         service=demand.service,
         text=demand.service.text,
         demand=demand,
         desk=_desks_by_key().get(demand.service.desk_key),
-        offices=offices,
-        chosen=chosen,
+        offices=asked.offices,
+        asked=asked,
+        wishes=Wish,
         times=times,
-        next_release=_next_release(chosen, demand),
+        month=month(found),
+        elsewhere=None if times.first else elsewhere(asked),
         taken=taken,
         limit=limit,
         nearest=nearest,
     )
-
-
-def _next_release(offices: Sequence[Office], demand: Demand) -> datetime | None:
-    """When more times are released at one of these offices."""
-    lines = (office_lines(office, now(), seen_revisions()[office.id]) for office in offices)
-    return min((at for one in lines if (at := next_release(one, demand, now()))), default=None)
-
-
-def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
-    """The page of days that the address asks for (?from=), over these offices."""
-    by_id = {office.id: office for office in offices}
-    soonest, all_of_them = first_free(found), together(found)
-    days = list(all_of_them.days) if all_of_them else []
-    wanted = [on for on in days if on >= _from()]
-    page = [
-        Day(on, [(by_id[one.office_id], ticks) for one in found if (ticks := one.on(on))])
-        for on in wanted[:DAYS_A_PAGE]
-    ]
-    later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
-    first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
-    return Times(first, page, len(wanted) < len(days), later)
-
-
-def _from() -> date:
-    try:
-        return date.fromisoformat(request.args.get("from", ""))
-    except ValueError:
-        return date.min
 
 
 def _people(service: Service) -> int:

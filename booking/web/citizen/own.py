@@ -47,8 +47,8 @@ from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
-from booking.web.citizen.find import free_times
 from booking.web.citizen.several import Leg, bring_for, legs_booked, who_for
+from booking.web.citizen.times import free_times
 from booking.web.forms import FindForm
 from booking.web.language import language
 from booking.web.pages import failure, now, outside

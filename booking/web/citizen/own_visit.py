@@ -19,9 +19,9 @@ from booking.db import db
 from booking.staff.audit import citizen_of
 from booking.web.citizen import citizen
 from booking.web.citizen.book import NEAREST, chosen_slot
-from booking.web.citizen.find import free_times
 from booking.web.citizen.own import booking_of, too_late_to_cancel, too_late_to_move
 from booking.web.citizen.several import legs_booked, offices_for
+from booking.web.citizen.times import free_times
 from booking.web.pages import now
 from booking.web.towns import here, load_town, seen_revisions, town
 

@@ -20,7 +20,7 @@ from booking.slots.clock import TICK_MINUTES
 from booking.townhall.models import Desk, Office, Service
 from booking.townhall.search import index, ranking
 from booking.web.citizen import citizen
-from booking.web.citizen.find import free_times
+from booking.web.citizen.times import free_times
 from booking.web.language import language
 from booking.web.pages import now
 from booking.web.towns import here, seen_revisions, town
