@@ -2,7 +2,8 @@
 
 Columns: key, desk, minutes, extra_person_minutes, max_people, in_person, walk_in, online, sensitive, fee_eur (empty
 where the council sets it), min_notice_hours, max_days_ahead; then name, summary, who, bring and words, each once a
-language (name_nl, name_fr …), bring and words separated by semicolons; and source, which is not read.
+language (name_nl, name_fr …), bring and words separated by semicolons; and source, which is not read. Where wanted:
+online_url, and the questions before a visit in each language (questions_nl …), as questions.py describes them.
 
 Columns that may be left out, and then change nothing: combines (a word; services that share it can be dealt with in
 one appointment, empty for one that is dealt with alone), after (the keys of services and desks, separated by
@@ -28,10 +29,12 @@ from sqlalchemy import insert, select
 
 from booking.db import db
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
+from booking.townhall.questions import is_address, question_problems
 from booking.townhall.revisions import raise_town
 
 TEXTS = ("name", "summary", "who", "bring", "words")
 LISTS = ("bring", "words")
+OPTIONAL_TEXTS = ("questions",)  # may be missing; see questions.py
 IGNORED = frozenset({"source"})
 NAME_LENGTH = 160  # what the table holds
 
@@ -93,7 +96,7 @@ def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence
         raise CatalogueError(problems)
     rows = [_row(number, dict(zip_longest(columns, cells)), languages, desk_keys, problems) for number, cells in lines]
     problems += _duplicates(rows)
-    problems += _unknown(rows, desk_keys) if not problems else []
+    problems += [*_unknown(rows, desk_keys), *_unanswerable(rows)] if not problems else []
     if problems:
         raise CatalogueError(problems)
     return rows
@@ -132,8 +135,9 @@ def _column_problems(columns: Sequence[str], languages: Sequence[str]) -> list[s
     if len(columns) == 1 and ";" in columns[0]:
         return ["Line 1: the columns are separated by semicolons; save the file as CSV with commas and try again."]
     wanted = [*_COLUMNS, *(f"{text}_{language}" for text in TEXTS for language in languages)]
+    may_be = [f"{text}_{language}" for text in OPTIONAL_TEXTS for language in languages]
     missing = [name for name in wanted if name not in columns]
-    strange = [name for name in columns if name not in (*wanted, *_OPTIONAL) and not _is_ignored(name)]
+    strange = [name for name in columns if name not in (*wanted, *_OPTIONAL, *may_be) and not _is_ignored(name)]
     twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
     problems = [f"Line 1: the column {name!r} is missing." for name in missing]
     problems += [f"Line 1: the column {name!r} is not known; take it out or correct its name." for name in strange]
@@ -143,7 +147,7 @@ def _column_problems(columns: Sequence[str], languages: Sequence[str]) -> list[s
 def _is_ignored(name: str) -> bool:
     """Columns that are not read: the source, and texts in languages that the municipality has not switched on."""
     text, _, language = name.partition("_")
-    return name in IGNORED or (text in TEXTS and len(language) == 2 and language.isalpha())
+    return name in IGNORED or (text in (*TEXTS, *OPTIONAL_TEXTS) and len(language) == 2 and language.isalpha())
 
 
 def _row(
@@ -181,7 +185,19 @@ def _texts(line: dict[str, str], language: str) -> dict[str, Any]:
     texts: dict[str, Any] = {text: line[f"{text}_{language}"].strip() for text in TEXTS}
     for text in LISTS:
         texts[text] = [item.strip() for item in texts[text].split(";") if item.strip()]
-    return texts
+    optional = {text: line[f"{text}_{language}"].strip() for text in OPTIONAL_TEXTS if f"{text}_{language}" in line}
+    return texts | optional
+
+
+def _unanswerable(rows: Sequence[Row]) -> list[str]:
+    """What is wrong with the questions before a visit."""
+    keys = {row.values["key"] for row in rows}
+    problems = []
+    for row in rows:
+        texts = {language: text["questions"] for language, text in row.texts.items() if "questions" in text}
+        found = question_problems(texts, row.values["max_people"], keys)
+        problems += [f"Line {row.line} ({row.values['key']}): {problem}" for problem in found]
+    return problems
 
 
 def _duplicates(rows: Sequence[Row]) -> list[str]:
@@ -306,6 +322,12 @@ def _yes(text: str) -> bool:
     return _one_of("yes", "no")(text) == "yes"
 
 
+def _address(text: str) -> str | None:
+    if text and not is_address(text):
+        raise ValueError("it must be an address like https://www.example.org/form, or empty.")
+    return text or None
+
+
 def _fee(text: str) -> Decimal | None:
     if not text:
         return None
@@ -334,4 +356,5 @@ _OPTIONAL: dict[str, tuple[str, Callable[[str], Any]]] = {
     "after": ("comes_after", _keys),
     "move_hours": ("move_hours", _whole(0, 1000)),
     "cancel_hours": ("cancel_hours", _whole(0, 1000)),
+    "online_url": ("online_url", _address),
 }

@@ -220,6 +220,8 @@ class Service(Base):
     move_hours: Mapped[int] = mapped_column(default=0)  # before its begin a citizen can move it no more,
     cancel_hours: Mapped[int] = mapped_column(default=0)  # and cancel it no more; staff can
 
+    online_url: Mapped[str | None] = mapped_column(String(300))  # where it can be done without coming
+
     texts: Mapped[list[ServiceText]] = relationship(
         back_populates="service", cascade="all, delete-orphan", lazy="selectin"
     )
@@ -253,8 +255,19 @@ class ServiceText(Base):
     who: Mapped[str]
     bring: Mapped[list[str]]
     words: Mapped[list[str]]  # what people type when they look for it
+    questions: Mapped[str] = mapped_column(default="", server_default="")  # see questions.py
 
     service: Mapped[Service] = relationship(back_populates="texts")
+
+
+class OnlineVisit(Base):
+    """How many followed the link to do a service online on a day."""
+
+    __tablename__ = "online_visit"
+
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"), primary_key=True)
+    followed_on: Mapped[date] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
 
 
 class CounterService(Base):

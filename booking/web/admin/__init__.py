@@ -4,4 +4,4 @@ from flask import Blueprint
 
 admin = Blueprint("admin", __name__)
 
-from . import changes, closures, desks, frame, hours, offices, removal, services, town, why  # noqa: E402, F401  (their routes)
+from . import changes, closures, desks, frame, hours, offices, questions, removal, services, town, why  # noqa: E402, F401  (their routes)

@@ -9,4 +9,4 @@ citizen.url_value_preprocessor(pull_language)
 citizen.url_defaults(put_language)
 citizen.before_request(check_language)
 
-from . import book, find, own, own_visit, proposal, several  # noqa: E402, F401  (their routes)
+from . import before, book, find, own, own_visit, proposal, several  # noqa: E402, F401  (their routes)

@@ -15,6 +15,8 @@ from booking.appointments.timelines import office_lines
 from booking.appointments.wishes import Wish, wished
 from booking.townhall.models import Office
 from booking.townhall.next_days import NextDay, next_day
+from booking.townhall.questions import questions_in, walk
+from booking.web.language import language
 from booking.web.pages import now, today
 from booking.web.towns import here, seen_revisions, town
 
@@ -64,6 +66,8 @@ class Narrowed:
     office: Office | None
     wish: Wish | None
     is_step_free: bool
+    answers: Sequence[int] = ()  # to the questions of the service
+    bring: Sequence[str] = ()  # what they ask for beside the usual
 
     @property
     def chosen(self) -> list[Office]:
@@ -91,6 +95,7 @@ class Narrowed:
             "office": self.office.id if self.office else None,
             "at": self.wish,
             "access": STEP_FREE if self.is_step_free else None,
+            "a": list(self.answers) or None,
         }
         return url_for("citizen.service", key=self.demand.service.key, _anchor="when", **{**asked, **changes})
 
@@ -110,7 +115,16 @@ def narrowed(demand: Demand) -> Narrowed:
     offices = here().offices_for(demand.service)
     office = next((one for one in offices if str(one.id) == asked.get("office")), None)
     wish = next((one for one in Wish if one == asked.get("at")), None)
-    return Narrowed(demand, offices, office, wish, asked.get("access") == STEP_FREE)
+    given = answers_given()
+    way = walk(questions_in(demand.service.text(language()).questions or ""), given)
+    given = given[: len(way.steps)]
+    return Narrowed(demand, offices, office, wish, asked.get("access") == STEP_FREE, given, way.bring)
+
+
+def answers_given() -> list[int]:
+    """The answers to questions that stand in the address, each by its place."""
+    given = request.args.getlist("a")[:20]
+    return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 3]
 
 
 def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
