@@ -43,6 +43,7 @@ class MailStub:
     refusals: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
     connections: int = 0
+    before_answer: Callable[[], None] = lambda: None
     on_letter: Callable[[], None] = lambda: None
     port: int = field(default_factory=free_port)
 
@@ -62,6 +63,7 @@ class MailStub:
         return "250 ok"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        self.before_answer()
         answer = self.refusals.pop(0) if self.refusals else "250 taken"
         if answer.startswith(("250", "drop")):
             parsed = email.message_from_bytes(envelope.original_content or b"", policy=email.policy.default)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import create_engine, delete, select
 from twilio.request_validator import RequestValidator
 
 from booking.appointments.booking import Citizen, cancel
@@ -405,6 +405,29 @@ def test_many_letters_go_over_one_connection(house: Flask, town: Town, clock: Cl
     send(house, clock)
 
     assert (len(mail.letters), mail.connections) == (3, 1)
+
+
+def test_who_is_erased_while_a_letter_is_on_its_way_stops_nobody_else(
+    house: Flask, town: Town, clock: Clock, mail: MailStub
+) -> None:
+    erased, other = booked(town, clock, BY_MAIL).id, booked(town, clock, ALICE).id
+    mail.refusals.append("451 later")
+    settings: Settings = house.extensions["balie"]["settings"]
+    mail.before_answer = lambda: erase_elsewhere(settings.database, erased)
+    db.session.rollback()
+
+    send_due(settings, clock, EMAIL)
+
+    assert [letter["To"] for letter in mail.letters] == ["alice@example.org"]
+    assert {one.subject_id for one in db.session.scalars(select(Message))} == {other}
+
+
+def erase_elsewhere(database: str, appointment_id: int) -> None:
+    """Another process erases the messages of the appointment."""
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(delete(Message).where(Message.subject_id == appointment_id))
+    engine.dispose()
 
 
 @pytest.mark.parametrize("state", [SENT, FAILED])

@@ -8,6 +8,7 @@ from threading import Barrier
 
 import pytest
 from flask import Flask
+from flask_migrate import downgrade, upgrade
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -127,7 +128,7 @@ def test_a_letter_whose_worker_died_is_sent_again_and_a_text_message_is_not(
     letter, text = claimed(town, clock, subject=1).id, claimed(town, clock, subject=2, channel=SMS).id
 
     clock.now += STUCK_AFTER - timedelta(seconds=1)
-    assert (due_ids(EMAIL, clock(), 10), claim(letter, clock()), claim(text, clock())) == ([], False, False)
+    assert (due_ids(EMAIL, clock(), 10), claim(letter, clock()), claim(text, clock())) == ([], None, None)
     clock.advance(seconds=1)
 
     assert due_ids(EMAIL, clock(), 10) == [letter]
@@ -257,3 +258,21 @@ def test_the_depth_of_the_queue_tells_what_waits_since_when(context: Flask, town
 
     assert (found.due, found.oldest_due_at) == (2, MONDAY - 30 * MINUTE)
     assert found.beats == {"send": MONDAY + 2 * MINUTE}
+
+
+def test_the_migration_goes_down_and_up_and_keeps_the_messages(context: Flask, town: Town, clock: Clock) -> None:
+    waiting, delivered = queued(town, 1), claimed(town, clock, subject=2, channel=SMS)
+    delivered.segments, delivered.change = 2, "closure-7"
+    end(delivered, MessageState.DELIVERED, clock())
+    db.session.commit()
+    ids = (waiting, delivered.id)
+    db.session.remove()
+
+    downgrade(revision="0003")
+    upgrade()
+
+    kept = {one.id: (one.state, one.content, one.segments) for one in db.session.scalars(select(Message))}
+    assert kept == {
+        ids[0]: (MessageState.QUEUED, b"Dear Alice", None),
+        ids[1]: (MessageState.SENT, b"Dear Alice", None),
+    }

@@ -204,7 +204,7 @@ def _why_not(message: Message, appointment: Appointment) -> str | None:
 
 def _calm_at(message: Message, appointment: Appointment, now: datetime) -> datetime | None:
     """When a reminder that comes late, in the quiet hours, can go instead and still be of use."""
-    if message.kind != Kind.REMINDER:
+    if message.kind != Kind.REMINDER or message.subject_kind != "appointment":
         return None
     municipality = appointment.counter.desk.office.municipality
     rules = reminder_rules(municipality, [item.service for item in appointment.items])
@@ -241,11 +241,11 @@ def _invitation(settings: Settings, appointment: Appointment, to: str, now: date
 def _record_failure(parcel: Parcel, error: SendError, now: datetime) -> None:
     """What is to be done with a message that was not handed over, or perhaps not."""
     begin_write()
-    message = db.session.get_one(Message, parcel.id)
-    if isinstance(error, Away):
+    message = db.session.get(Message, parcel.id)
+    if message is None or message.state != MessageState.SENDING:
+        pass  # erased meanwhile, or a receipt came faster, or another worker: our claim had run out
+    elif isinstance(error, Away):
         release(message.id, str(error))
-    elif message.state != MessageState.SENDING:
-        pass  # a receipt came faster, or another worker: our claim had run out
     elif isinstance(error, BrokeOff) and message.channel == SMS:
         message.reason = f"undecided: {error}"[:200]  # it stays claimed until it can be looked up
     elif isinstance(error, BrokeOff | Later):
