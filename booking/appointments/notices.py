@@ -38,6 +38,12 @@ def notices(
     ]
 
 
+def late_notices(appointment: Appointment, minutes: int, now: datetime) -> list[Notice]:
+    """News that the counter runs so many minutes late: of use until the appointment would be over."""
+    occasion = f"late-{minutes}-{now:%H%M}"
+    return [Notice(Kind.LATE, occasion, channel, now, appointment.ends_at) for channel in _channels(appointment)]
+
+
 def reminder_rules(municipality: Municipality, services: Iterable[Service]) -> list[Rule]:
     """The rules of these services, each its own or else the municipality's; of two with one name the first."""
     found: dict[str, Rule] = {}

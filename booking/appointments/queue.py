@@ -19,7 +19,16 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from booking.appointments.models import Appointment, AppointmentService, Visit, VisitState, VisitStep
 from booking.appointments.timelines import OfficeLines, office_lines
-from booking.appointments.visits import UNDERWAY, CounterBusy, Press, state_of, take_step, visit_at, waits_since
+from booking.appointments.visits import (
+    UNDERWAY,
+    CounterBusy,
+    Press,
+    grace_of,
+    state_of,
+    take_step,
+    visit_at,
+    waits_since,
+)
 from booking.db import db
 from booking.slots.clock import day_start, moment_of, tick_of
 from booking.slots.timeline import between, first_in
@@ -222,8 +231,7 @@ def waiting_of(visit: Visit) -> Waiting:
     if visit.desk_id != appointment.counter.desk_id:  # sent on by the desk of the appointment
         return Waiting(visit.id, Why.TIME, came_at, length_booked)
     services = _services(appointment)
-    grace = timedelta(minutes=appointment.counter.desk.grace_minutes)
-    if came_at > appointment.starts_at + grace:
+    if came_at > appointment.starts_at + grace_of(appointment):
         return Waiting(visit.id, Why.LATE, came_at, length_booked, services)
     return Waiting(visit.id, Why.TIME, appointment.starts_at, length_booked, services)
 

@@ -71,8 +71,14 @@ def state_of(subject: Subject) -> VisitState:
 
 def is_late(appointment: Appointment, now: datetime) -> bool:
     """Whether the citizen is expected and the desk's grace is over; they can still be taken."""
-    grace = timedelta(minutes=appointment.counter.desk.grace_minutes)
-    return state_of(appointment) == S.EXPECTED and now > appointment.starts_at + grace
+    return state_of(appointment) == S.EXPECTED and now > appointment.starts_at + grace_of(appointment)
+
+
+def grace_of(appointment: Appointment) -> timedelta:
+    """How long after its time one is still in time: the desk's grace, and as much as the counter itself is late."""
+    counter = appointment.counter
+    late = counter.late_by(local_day(counter.desk, appointment.starts_at))
+    return timedelta(minutes=counter.desk.grace_minutes + late)
 
 
 def take_step(name: str, subject: Subject, press: Press) -> Visit:

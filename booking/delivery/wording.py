@@ -99,6 +99,14 @@ def _news(kind: Kind, appointment: Appointment, language: str) -> tuple[str, str
             _("Cancelled: your appointment on %(when)s", when=when),
             _("Your appointment has been cancelled. You need not come."),
         ),
+        Kind.LATE: (
+            _("We run late: your appointment on %(when)s", when=when),
+            _(
+                "We are sorry: the counter runs about %(minutes)s minutes late. You may come so much later, and keep"
+                " your turn.",
+                minutes=appointment.counter.late_minutes,
+            ),
+        ),
         Kind.LIST: (
             _("Your appointments to come"),
             _(
@@ -169,6 +177,7 @@ def _short(kind: Kind, context: dict[str, Any], appointment: Appointment) -> str
         "time": spoken.clock_time(appointment.starts_at, zone, language),
         "link": context["link"],
     }
+    values["minutes"] = str(appointment.counter.late_minutes)
     full, plain = (folded(_short_text(kind, values, place)) for place in (f", {office.name(language)}", ""))
     return plain if segments(plain) < segments(full) else full
 
@@ -183,6 +192,9 @@ def _short_text(kind: Kind, values: dict[str, str], place: str) -> str:
         ),
         Kind.MOVE: _("%(town)s: appointment now %(day)s %(time)s%(place)s. Change: %(link)s", place=place, **values),
         Kind.CANCELLATION: _("%(town)s: appointment %(day)s %(time)s is cancelled. Book anew: %(link)s", **values),
+        Kind.LATE: _(
+            "%(town)s: we run %(minutes)s minutes late, appointment %(day)s %(time)s. You may come later.", **values
+        ),
         Kind.LIST: _("%(town)s: no more can be booked with this number. To come: %(day)s %(time)s, %(link)s", **values),
     }
     text: str = texts[kind]

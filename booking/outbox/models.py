@@ -16,6 +16,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     MOVE = "move"
     CANCELLATION = "cancellation"
+    LATE = "late"  # the counter runs late
     LIST = "list"  # what is still to come, for a contact whose limit was reached
 
 

@@ -171,13 +171,22 @@ class Counter(Base):
     """One numbered place at a desk that serves one visit at a time: the bookable unit."""
 
     __tablename__ = "counter"
-    __table_args__ = (UniqueConstraint("desk_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("desk_id", "number"),
+        CheckConstraint("late_minutes BETWEEN 0 AND 240", name="late_minutes"),
+    )
 
     id: Mapped[int] = key()
     desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id"))
     number: Mapped[int]
+    late_minutes: Mapped[int] = mapped_column(default=0)  # how late it runs
+    late_on: Mapped[date | None]  # on this local day
 
     desk: Mapped[Desk] = relationship(back_populates="counters")
+
+    def late_by(self, day: date) -> int:
+        """How many minutes the counter runs late on this local day."""
+        return self.late_minutes if self.late_on == day else 0
 
 
 class Service(Base):

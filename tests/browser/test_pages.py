@@ -127,6 +127,8 @@ STAFF = [
     "agenda/{desk}/2026-11-22",
     "search?q=maes",
     "book",
+    "counter/1",
+    "devices",
     "book?q=reispas",
     "feeds",
     "outbox",
