@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import bare, changing, feeding, mails, munich, paris, reading, report
+from bench import bare, changing, feeding, mails, munich, paris, reading, report, watching
 from bench.databases import Databases
 from bench.load import Broken
 from bench.measure import Run
@@ -54,6 +54,7 @@ PARTS = (
     Part("times", "free times as JSON: one client, 16 clients, not modified", reading.times, ("one",), (3, 0)),
     Part("page", "the page of times", reading.page, ("one",)),
     Part("agenda", "a clerk's agenda of 300 appointments", reading.agenda, ("one",)),
+    Part("agendas", "fifty agendas that stay open all day", watching.agendas, ("busy",)),
     Part("growth", "free times with more history and offices", reading.growth, ("one", "both"), (3, 0)),
     Part("busy", "free times while 50 bookings a second land", changing.busy, ("one", "busy")),
     Part("book", "the confirming POST: one client, 16 at one office, at ten", changing.book, ("book", "both"), (3, 0)),

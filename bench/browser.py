@@ -24,10 +24,10 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, expected: Iterable[int] = (200,)) -> Request:
-        return get(path, self._headers(), expected)
+        return get(path, self.headers, expected)
 
     def post(self, path: str, form: dict[str, str], expected: Iterable[int] = (303,)) -> Request:
-        return post(path, form, self._headers(), expected)
+        return post(path, form, self.headers, expected)
 
     def keep(self, answer: Answer | None) -> Answer:
         """Keeps the cookies of an answer, and gives it back."""
@@ -37,7 +37,8 @@ class Browser:
             self.cookies[name] = value
         return answer
 
-    def _headers(self) -> dict[str, str]:
+    @property
+    def headers(self) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         return {"X-Forwarded-For": self.address, **({"Cookie": cookies} if cookies else {})}
 

@@ -73,7 +73,7 @@ def page(run: Run) -> None:
 def agenda(run: Run) -> None:
     town, port, clerk = run.databases.towns["one"], run.server("one").port, Browser("10.0.0.1")
     sign_in = f"/{SLUG}/staff/sign-in"
-    form = _sign_in_form(port, clerk, sign_in)
+    form = sign_in_form(port, clerk, sign_in)
     answer = clerk.keep(ask(port, clerk.post(sign_in, form)))
     assert path_of(answer).startswith(f"/{SLUG}/staff"), answer.head
     ours = (port, clerk.get(f"/{SLUG}/staff/agenda/{town.desk_id}/{town.busy_day}"))
@@ -107,6 +107,6 @@ def _not_modified(source: Source) -> Request:
     return get(path, {"If-None-Match": ask(port, request).header("ETag")}, expected={304})
 
 
-def _sign_in_form(port: int, clerk: Browser, path: str) -> dict[str, str]:
+def sign_in_form(port: int, clerk: Browser, path: str) -> dict[str, str]:
     found = clerk.keep(ask(port, clerk.get(path)))
     return {**hidden(found, ""), "email": EMAIL, "password": PASSWORD}

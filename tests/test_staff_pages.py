@@ -214,6 +214,23 @@ def test_an_open_agenda_asks_again_for_little(app: Flask, town: Town, people: No
     assert "appointment at 10:00" in page.text
 
 
+def test_the_pulse_says_that_something_changed_and_nothing_else(app: Flask, town: Town, people: None) -> None:
+    id = appointment(app, town)
+    visitor, anybody = signed_in(app, "alice"), Visitor(app)
+    pulse = f"/testdorp/staff/pulse/{town.office_id}"
+    answer = anybody.get(pulse)
+    beat = answer.response.headers["ETag"]
+    assert (answer.status, answer.response.data) == (204, b"") and "Set-Cookie" not in answer.response.headers
+    page = visitor.get(f"{TODAY}{town.desk_id}?open={id}")
+    assert beat.strip('"') in page.response.text  # the page knows the pulse as it was when it was made
+    assert anybody.get(pulse, **{"If-None-Match": beat}).status == 304
+
+    visitor.post(f"/testdorp/staff/appointment/{id}/arrive", of_panel(page).values)
+
+    assert anybody.get(pulse, **{"If-None-Match": beat}).status == 204
+    assert anybody.get("/testdorp/staff/pulse/999").status == 404
+
+
 def test_a_form_of_this_morning_still_works_in_the_evening(app: Flask, town: Town, people: None, clock: Clock) -> None:
     id = appointment(app, town)
     visitor = signed_in(app, "alice")

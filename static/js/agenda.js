@@ -1,9 +1,9 @@
 // The agenda looks every few seconds whether anything changed, and can be worked by keyboard. Without it all works too.
-const PAUSE = 4000;
+const PAUSE = 4500;
 const PARTS = ["agenda-count", "queue", "agenda-day", "panel"];
 const agenda = document.getElementById("agenda");
 const offline = document.getElementById("offline");
-let etag = agenda.dataset.etag;
+let { etag, beat } = agenda.dataset;
 let failures = 0;
 
 // ---- live ----
@@ -27,13 +27,22 @@ function replace(part, fresh) {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
+// Asks for little: whether anything changed in the office. Only then the page itself is fetched.
+async function feel() {
+  const headers = { "If-None-Match": `"${beat}"` };
+  const answer = await fetch(agenda.dataset.pulse, { headers, credentials: "omit" });
+  if (answer.status === 304) return;
+  if (!answer.ok) throw new Error(answer.statusText);
+  await look();
+}
+
 async function look() {
   const answer = await fetch(location.href, { headers: { "If-None-Match": `"${etag}"` }, redirect: "manual" });
   if (answer.type === "opaqueredirect") return location.reload(); // signed out meanwhile
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(answer.statusText);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  etag = fresh.getElementById("agenda").dataset.etag;
+  ({ etag, beat } = fresh.getElementById("agenda").dataset);
   for (const id of PARTS) {
     const [part, other] = [document.getElementById(id), fresh.getElementById(id)];
     if (part && other) replace(part, other);
@@ -43,7 +52,7 @@ async function look() {
 async function turn() {
   if (!document.hidden) {
     try {
-      await look();
+      await feel();
       failures = 0;
     } catch {
       failures += 1;
@@ -53,7 +62,7 @@ async function turn() {
   setTimeout(turn, PAUSE);
 }
 
-document.addEventListener("visibilitychange", () => document.hidden || look().catch(() => {}));
+document.addEventListener("visibilitychange", () => document.hidden || feel().catch(() => {}));
 setTimeout(turn, PAUSE);
 
 // ---- keyboard ----

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from booking import links
 from booking.appointments.agenda import Agenda, next_open_day
 from booking.appointments.agenda import agenda as agenda_of
 from booking.appointments.models import Appointment
@@ -26,7 +27,7 @@ from booking.townhall.models import Desk
 from booking.web.guards import current_staff, require
 from booking.web.language import language
 from booking.web.pages import failure, now, today
-from booking.web.staff import staff
+from booking.web.staff import door, staff
 from booking.web.staff.visits import opening, own_counter
 from booking.web.towns import here, seen_activity, seen_revisions, town
 
@@ -61,9 +62,29 @@ def agenda(desk_id: int, day: str | None = None) -> ResponseReturnValue:
     words = {"desk": desk, "on": on, "view": view, "desks": own_desks(current_staff()), "today": today()}
     words["services"] = [one for one in here().services if one.desk_key == desk.key]
     words |= {"before": on - timedelta(days=1), "after": on + timedelta(days=1), "mine": mine, "etag": etag}
+    words["beat"] = _beat(desk.office_id)
     answer = make_response(render_template("staff/agenda.html", **body, **words))
     answer.set_etag(etag)
     return answer
+
+
+@door.get("/pulse/<int:office_id>")
+def pulse(office_id: int) -> ResponseReturnValue:
+    """Whether anything changed in an office, and nothing else: what an open agenda asks again and again, without its
+    cookie and so without looking at anybody's account. It fetches the page itself when the answer is another one."""
+    office = here().offices.get(office_id) or abort(404)
+    beat = _beat(office.id)
+    if request.if_none_match.contains(beat):
+        return "", 304
+    answer = make_response("", 204)
+    answer.set_etag(beat)
+    return answer
+
+
+def _beat(office_id: int) -> str:
+    """The same as long as nothing changed, for five minutes; it tells nobody how much changed."""
+    numbers = seen_activity(office_id), seen_revisions()[office_id], here().revision, tick_of(now())
+    return links.pseudonym(current_app.extensions["balie"]["settings"].keys[0], "pulse", repr((office_id, *numbers)))
 
 
 def _shown_by(desk: Desk, on: date) -> tuple[object, ...]:
