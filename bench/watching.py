@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -33,35 +34,47 @@ def agendas(run: Run) -> None:
         pulse = f"/{SLUG}/staff/pulse/{town.office_ids[0]}"
         form = hidden(clerk.keep(ask(server.port, clerk.get(path))), "/staff/sign-out")
 
+        pages = [Page(pulse, path) for _ in range(OPEN)]
+
         def one() -> float:
             began, before = time.perf_counter(), _worked(server.workers)
-            watchers = [_watching(clerk, (pulse, path), began + n * PAUSE / OPEN, began + SECONDS) for n in range(OPEN)]
+            watchers = [
+                _watching(clerk, page, began + n * PAUSE / OPEN, began + SECONDS) for n, page in enumerate(pages)
+            ]
             play(server.port, [*watchers, _changing(clerk, town.desk_id, form, began)])
             return 1000 * (_worked(server.workers) - before) / (time.perf_counter() - began)
 
-        one()  # every worker has made the table once
+        one()  # all pages are open, and every worker has made the table once
         found = run.each_round("fifty open agendas", one)
     note = f"each asks every {PAUSE} seconds; a visit's step every {CHANGES:.0f} seconds"
     run.add(f"{OPEN} open agendas of 300 appointments: processor time a second", found, MAY_COST, unit="ms", note=note)
 
 
-def _watching(clerk: Browser, paths: tuple[str, str], first: float, ends: float) -> Script:
+@dataclass
+class Page:
+    """An open page: where it feels the pulse, where it is, and the ETags it has of both."""
+
+    pulse: str
+    path: str
+    beat: str = ""
+    etag: str = ""
+
+
+def _watching(clerk: Browser, page: Page, first: float, ends: float) -> Script:
     """One open page, as its script does it: it feels the pulse of the office, and fetches the day when that changed."""
-    pulse, page = paths
-    beat = etag = ""
     for n in count():
         moment = first + n * PAUSE
         if moment >= ends:
             return
         yield Pause(moment, leaves=True)
-        answer = yield get(pulse, {"If-None-Match": beat}, {204, 304})
+        answer = yield get(page.pulse, {"If-None-Match": page.beat}, {204, 304})
         assert answer is not None
         if answer.status == 304:
             continue
-        beat = answer.header("ETag")
-        answer = yield get(page, {**clerk.headers, "If-None-Match": etag}, {200, 304})
+        page.beat = answer.header("ETag")
+        answer = yield get(page.path, {**clerk.headers, "If-None-Match": page.etag}, {200, 304})
         assert answer is not None
-        etag = answer.header("ETag") or etag
+        page.etag = answer.header("ETag") or page.etag
 
 
 def _changing(clerk: Browser, desk_id: int, form: dict[str, str], began: float) -> Script:

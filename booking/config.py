@@ -54,6 +54,7 @@ class Settings:
     smtp: SmtpServer | None = None
     twilio: TwilioAccount | None = None
     proxies: int = 0
+    day_lists: Path | None = None  # where the lists of the day are written at six
 
     @property
     def is_https(self) -> bool:
@@ -72,6 +73,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         sender=_sender(environment.get("BALIE_SENDER"), has_smtp="BALIE_SMTP" in environment),
         smtp=_smtp(environment.get("BALIE_SMTP"), _rate("BALIE_SMTP_PER_SECOND", environment)),
         twilio=_twilio(environment),
+        day_lists=_day_lists(environment.get("BALIE_DAY_LISTS")),
         proxies=_count("BALIE_PROXIES", environment.get("BALIE_PROXIES", "0")),
     )
 
@@ -86,6 +88,17 @@ def _folder(given: Path) -> Path:
     except OSError as error:
         raise SettingError(f"BALIE_INSTANCE is {str(given)!r}, which cannot be made a folder: {error}.") from error
     return given
+
+
+def _day_lists(given: str | None) -> Path | None:
+    if given is None:
+        return None
+    place = Path(given)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"BALIE_DAY_LISTS is {given!r}, which cannot be made a folder: {error}.") from error
+    return place
 
 
 def _database(given: str) -> str:

@@ -22,6 +22,7 @@ from booking.appointments.occupancy import sweep
 from booking.appointments.recount import recount
 from booking.config import Settings
 from booking.db import begin_write, db
+from booking.delivery.daylist import write_lists
 from booking.delivery.files import delete_old
 from booking.delivery.send import send_due, settle
 from booking.outbox.models import MessageChannel
@@ -76,12 +77,19 @@ def recounting(_settings: Settings, clock: Callable[[], datetime]) -> None:
         db.session.commit()
 
 
+def lists(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """Writes the lists of the day, once after six. Asked every minute: whether they are there, the folder says."""
+    if settings.day_lists is not None:
+        write_lists(settings.day_lists, clock())
+
+
 STEPS: dict[str, tuple[int, Step]] = {  # seconds between two runs
     "e-mail": (5, letters),
     "text messages": (5, texts),
     "tidying": (60, tidying),
     "erasure": (3600, erasure),
     "recount": (3600, recounting),
+    "day lists": (60, lists),
 }
 
 

@@ -220,6 +220,8 @@ def _arrive(visit: Visit, press: Press) -> None:
     if appointment is not None:
         desk = appointment.counter.desk
         _check_day(visit, press)
+        if _is_past(visit, press):
+            raise NotNow
     visit.office_id, visit.desk_id, visit.state = desk.office_id, desk.id, S.ARRIVED
     visit.arrived_at, visit.missed_at = press.now, None
     if visit.number is None or visit.came_on != today:
@@ -238,6 +240,14 @@ def _check_day(visit: Visit, press: Press) -> None:
         desk = visit.appointment.counter.desk
         if local_day(desk, visit.appointment.starts_at) > local_day(desk, press.now):
             raise NotNow
+
+
+def _is_past(visit: Visit, press: Press) -> bool:
+    """Whether the appointment was on a day before."""
+    if visit.appointment is None:
+        return False
+    desk = visit.appointment.counter.desk
+    return local_day(desk, visit.appointment.starts_at) < local_day(desk, press.now)
 
 
 def _call(visit: Visit, press: Press) -> None:
@@ -267,6 +277,10 @@ def _serve(visit: Visit, press: Press) -> None:
     if visit.state == S.EXPECTED:
         _check_day(visit, press)
         visit.arrived_at = press.now
+        if _is_past(visit, press) and visit.appointment is not None:  # entered from paper: as it was planned
+            visit.arrived_at, visit.served_at = visit.appointment.starts_at, visit.appointment.ends_at
+            visit.state = S.SERVED
+            return
     visit.state, visit.counter_id, visit.served_at = S.SERVED, None, press.now
 
 
