@@ -16,7 +16,7 @@ from booking.db import begin_write, db
 from booking.links import own_path, token
 from booking.staff.audit import citizen_of
 from booking.staff.models import AuditLine, Role, Staff
-from booking.townhall.models import Office, Service
+from booking.townhall.models import Desk, Office, Service
 from tests.conftest import KEYS, Clock
 from tests.factories import PASSWORD, Town, make_desk, make_staff
 from tests.pages import Form, Page, Visitor
@@ -287,3 +287,29 @@ def test_nobody_finds_appointments_of_another_desk(app: Flask, town: Town, peopl
         db.session.commit()
 
     assert "No appointment at your desks fits" in signed_in(app, "dora").get("/testdorp/staff/search?q=Janssens").text
+
+
+def test_the_week_shows_what_is_booked_and_free(app: Flask, town: Town, people: None) -> None:
+    appointment(app, town)
+
+    page = signed_in(app, "alice").get(f"/testdorp/staff/week/{town.desk_id}/2026-11-25")
+
+    assert "Monday 23 November 1 appointment" in page.text and "Sunday 29 November 0 appointments closed" in page.text
+    assert "05:35 free" in page.text and "06:00 free" in page.text
+
+
+def test_a_lead_sets_the_rules_of_the_queue(app: Flask, town: Town, people: None) -> None:
+    address = f"/testdorp/staff/queue/{town.desk_id}"
+    assert signed_in(app, "alice").get(address).status == 404
+    lead = signed_in(app, "bob")
+    form = lead.get(address).forms[-1]
+    assert lead.post(address, {**form.values, "9": "101"}).status == 422
+
+    page = lead.follow(lead.post(address, {**form.values, "grace": "15", "9": "40"}))
+
+    assert "Saved" in page.text
+    with app.app_context():
+        desk = db.session.get_one(Desk, town.desk_id)
+        assert (desk.grace_minutes, desk.walk_in_percents) == (15, {"9": 40})
+    times = Visitor(app).get("/testdorp/api/v1/services/passport/times?days=8").response.get_data(as_text=True)
+    assert "2026-11-24T10:00" in times

@@ -128,6 +128,8 @@ STAFF = [
     "search?q=maes",
     "book",
     "counter/1",
+    "queue/1",
+    "week/1/2026-11-23",
     "devices",
     "book?q=reispas",
     "feeds",

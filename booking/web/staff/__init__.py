@@ -16,6 +16,7 @@ from . import (  # noqa: E402  (their routes)
     outbox,  # noqa: F401
     recount,  # noqa: F401
     search,  # noqa: F401
+    sharing,  # noqa: F401
     sign_in,  # noqa: F401
     visits,  # noqa: F401
 )

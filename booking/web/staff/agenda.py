@@ -17,6 +17,7 @@ from booking.appointments.agenda import Agenda, next_open_day
 from booking.appointments.agenda import agenda as agenda_of
 from booking.appointments.models import Appointment
 from booking.appointments.visits import Subject
+from booking.appointments.week import week as week_of
 from booking.delivery.calls import count_of_calls
 from booking.outbox.queue import messages_about
 from booking.slots.clock import tick_of
@@ -62,10 +63,18 @@ def agenda(desk_id: int, day: str | None = None) -> ResponseReturnValue:
     words = {"desk": desk, "on": on, "view": view, "desks": own_desks(current_staff()), "today": today()}
     words["services"] = [one for one in here().services if one.desk_key == desk.key]
     words |= {"before": on - timedelta(days=1), "after": on + timedelta(days=1), "mine": mine, "etag": etag}
-    words["beat"] = _beat(desk.office_id)
+    words |= {"beat": _beat(desk.office_id), "leads": may(current_staff(), Role.LEAD, desk.id)}
     answer = make_response(render_template("staff/agenda.html", **body, **words))
     answer.set_etag(etag)
     return answer
+
+
+@staff.get("/week/<int:desk_id>/<day>")
+def week(desk_id: int, day: str) -> ResponseReturnValue:
+    """The week of this day: how much is booked and free, counter by counter; each day leads to its agenda."""
+    desk, on = _desk(desk_id), _day(day)
+    words = {"before": on - timedelta(days=7), "after": on + timedelta(days=7), "today": today()}
+    return render_template("staff/week.html", desk=desk, days=week_of(desk, on, now()), **words)
 
 
 @door.get("/pulse/<int:office_id>")
