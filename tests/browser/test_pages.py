@@ -36,6 +36,12 @@ def booked(page: Page) -> None:
     page.wait_for_selector(".ticket")
 
 
+def ways_into_calendars(page: Page) -> None:
+    booked(page)
+    page.locator(".add summary").click()
+    page.wait_for_selector(".add__ways")
+
+
 def moving(page: Page) -> None:
     booked(page)
     page.locator("a[href$='/move']").click()
@@ -114,6 +120,7 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("details", "service/business_register", details_page),
     ("errors", "service/business_register", with_errors),
     ("booked", "service/business_register", booked),
+    ("ways", "service/business_register", ways_into_calendars),
     ("move", "service/business_register", moving),
     ("cancel", "service/business_register", cancelling),
     ("cancelled", "service/business_register", cancelled),
@@ -133,6 +140,8 @@ STAFF = [
     "devices",
     "book?q=reispas",
     "feeds",
+    "feeds/new",
+    "feeds/1",
     "outbox",
     "outbox/preview?kind=reminder&tongue=de",
     "calls",
