@@ -25,8 +25,9 @@ from booking.staff.models import Role
 from booking.townhall.models import Office
 from tests.conftest import Clock
 from tests.factories import Town, make_staff
+from tests.providers import MailStub
 from tests.test_feed import HOSTILE, check_form, poison
-from tests.test_messages import ALICE, THURSDAY, Server, booked, send, server
+from tests.test_messages import ALICE, THURSDAY, booked, send, server
 
 pytestmark = pytest.mark.calendars
 
@@ -55,7 +56,7 @@ def later(clock: Clock) -> None:
 
 
 def test_a_booking_three_moves_and_a_cancellation_are_one_chain(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     appointment, letters = booked(town, clock, CLAIRE), server[0].letters
     send(context, clock, server[1])
@@ -88,7 +89,7 @@ def test_a_booking_three_moves_and_a_cancellation_are_one_chain(
 
 
 def test_a_letter_holds_the_invitation_twice_with_the_same_bytes(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, CLAIRE)
     send(context, clock, server[1])
@@ -111,7 +112,7 @@ def test_a_letter_holds_the_invitation_twice_with_the_same_bytes(
 
 
 def test_an_invitation_says_who_invites_and_that_the_citizen_has_accepted(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, CLAIRE)
     send(context, clock, server[1])
@@ -130,7 +131,7 @@ def test_an_invitation_says_who_invites_and_that_the_citizen_has_accepted(
 
 
 def test_a_reminder_invites_to_nothing_and_a_try_again_sends_the_same_invitation(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     booked(town, clock, CLAIRE)
     server[0].refusals.append("451 later")
@@ -149,7 +150,7 @@ def test_a_reminder_invites_to_nothing_and_a_try_again_sends_the_same_invitation
 
 
 def test_the_citizen_is_told_when_staff_cancel(
-    context: Flask, town: Town, clock: Clock, server: tuple[Server, SmtpServer]
+    context: Flask, town: Town, clock: Clock, server: tuple[MailStub, SmtpServer]
 ) -> None:
     appointment = booked(town, clock, CLAIRE)
     later(clock)
