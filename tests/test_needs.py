@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -14,6 +13,7 @@ from booking.appointments.needs import needs_in, with_needs, words_of
 from booking.appointments.offers import Demand, offers
 from booking.db import begin_write, db
 from booking.privacy.forget import forget_due, forget_needs
+from booking.slots.clock import tick_of
 from booking.staff.models import Role
 from booking.townhall.models import CounterService, Municipality, Office, Service
 from tests.conftest import Clock
@@ -78,9 +78,8 @@ def test_a_time_too_short_for_the_needs_leads_to_times_that_fit_and_loses_nothin
     visitor: Visitor, app: Flask, town: Town
 ) -> None:
     page = visitor.get(f"{HOME}service/passport")
-    last = [n for n, (_name, value) in enumerate(page.form("/hold").buttons)][1:]
-    noon = next(n for n in last if is_at(page, n, "11:45"))  # fifteen minutes before closing
-    form = visitor.follow(visitor.press(page.form("/hold"), noon)).forms[-1]
+    late = tick_of(datetime(2026, 11, 23, 10, 45, tzinfo=UTC))  # fifteen minutes before closing
+    form = visitor.follow(visitor.send(page.form("/hold"), slot=f"{town.office_id}.{late}")).forms[-1]
 
     refused = visitor.send(form, **ALICE, needs="extra_time")
     again = visitor.follow(visitor.press(refused.forms[0]))
@@ -90,11 +89,6 @@ def test_a_time_too_short_for_the_needs_leads_to_times_that_fit_and_loses_nothin
     assert again.forms[-1].values["name"] == "Alice Peeters"
     own = visitor.follow(visitor.send(again.forms[-1], **ALICE, needs="extra_time"))
     assert "25 minutes" in own.text
-
-
-def is_at(page: Page, number: int, clock: str) -> bool:
-    found = re.findall(r'value="([\d.]+)">([^<]+)</button>', page.response.get_data(as_text=True))
-    return (page.form("/hold").buttons[number][1], clock) in found
 
 
 def test_who_cannot_climb_steps_is_offered_offices_without_any(app: Flask, town: Town, clock: Clock) -> None:
