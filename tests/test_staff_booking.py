@@ -168,3 +168,15 @@ def test_the_form_of_a_colleague_is_not_found(app: Flask, town: Town) -> None:
     page = first_free(signed_in(app, "alice"))
 
     assert signed_in(app, "bob").get(page.response.request.path).status == 404
+
+
+@pytest.mark.usefixtures("people")
+def test_who_needs_more_time_gets_it_on_the_phone_too(app: Flask, town: Town) -> None:
+    visitor = signed_in(app, "alice")
+
+    by_keyboard(visitor, needs="extra_time")
+
+    with app.app_context():
+        one = db.session.scalars(select(Appointment)).one()
+        assert one.booking.needs == "extra_time" and one.ends_at - one.starts_at == timedelta(minutes=25)
+    assert "Needs" in visitor.get(f"{TODAY}{town.desk_id}?open={one.id}").text

@@ -18,6 +18,7 @@ from booking.appointments.booking import Citizen, book
 from booking.appointments.holds import hold, hold_of
 from booking.appointments.limits import Holder, contact_of
 from booking.appointments.models import Appointment, Booking, Channel, Hold
+from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Offer, staff_offer
 from booking.appointments.quota import is_beyond_quota
@@ -91,8 +92,10 @@ def confirm(id: int) -> ResponseReturnValue:
         return _details_page(held, form), 422
     service, start = held.service, held.starts_at
     channel = Channel(form.channel.data) if form.channel.data in ("phone", "counter") else Channel.PHONE
+    person = _person(form)
     try:
-        book(held, _person(form), channel, member(current_staff()), now())
+        held = _fitting(held, needs_in(person.needs))
+        book(held, person, channel, member(current_staff()), now())
     except SlotTaken:
         db.session.rollback()
         load_town()
@@ -203,6 +206,15 @@ def _own_offices(service: Service) -> list[Office]:
     return [office for office in here().offices_for(service) if (office.id, service.desk_key) in mine]
 
 
+def _fitting(held: Hold, needs: frozenset[str]) -> Hold:
+    """The hold, or one like it for the same time where the needs make it longer. Raises SlotTaken."""
+    if held.booking_id is not None or binding(needs) == needs_in(held.needs):
+        return held
+    demand = with_needs(Demand(held.service, held.people), needs, town())
+    holder = Holder(gives_back=held, is_staff=True, exceeds_quota=_exceeds_quota(), needs=binding(needs))
+    return hold(held.counter.desk.office, demand, held.starts_at, now(), holder)
+
+
 def _exceeds_quota() -> bool:
     """Whether they may take what is kept back for walk-ins: leads may."""
     return any(may(current_staff(), Role.LEAD, desk.id) for desk in here().desks)
@@ -238,7 +250,8 @@ def _person(form: StaffDetailsForm) -> Citizen:
     keys = current_app.extensions["balie"]["settings"].keys
     typed = ((MessageChannel.EMAIL, form.email.data), (MessageChannel.SMS, form.phone.data))
     contacts = tuple(contact_of(keys, channel, contact) for channel, contact in typed if contact)
-    return Citizen(form.name.data or "", form.language.data or "", form.email.data, form.phone.data, contacts)
+    needs = words_of(form.needs.data or ())
+    return Citizen(form.name.data or "", form.language.data or "", form.email.data, form.phone.data, contacts, needs)
 
 
 def _details_page(held: Hold, form: StaffDetailsForm) -> str:
