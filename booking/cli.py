@@ -11,9 +11,11 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import Select, select
 
+from booking import links
 from booking.appointments.findings import Counted
 from booking.appointments.recount import Part, recount
 from booking.db import begin_write, db
+from booking.first import is_nothing_there
 from booking.townhall.catalogue import CatalogueError, import_catalogue
 from booking.townhall.models import Municipality
 
@@ -23,6 +25,7 @@ catalogue = AppGroup("catalogue", help="The catalogue of services.")
 def install(app: Flask) -> None:
     app.cli.add_command(catalogue)
     app.cli.add_command(recount_towns)
+    app.cli.add_command(begin_address)
 
 
 @catalogue.command("import")
@@ -41,6 +44,16 @@ def import_file(file: Path, town: str | None) -> None:
         sys.exit(1)
     db.session.commit()
     click.echo(f"{outcome.added} services added, {outcome.changed} changed, {outcome.unchanged} as they were.")
+
+
+@click.command("begin")
+@with_appcontext
+def begin_address() -> None:
+    """Print the secret address of the page that opens the first town hall, while there is none."""
+    if not is_nothing_there():
+        raise click.UsageError("There is a municipality already: sign in to change it.")
+    settings = current_app.extensions["balie"]["settings"]
+    click.echo(f"{settings.url}/begin/{links.token(settings.keys, 'begin', 0, 0)}")
 
 
 @click.command("recount")

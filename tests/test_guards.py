@@ -34,7 +34,7 @@ SAMPLES = {
     "kind": "office",
     "office_id": "1",
 }
-PUBLIC = {"front", "citizen", "api", "feeds", "receipts", "door", "entry"}
+PUBLIC = {"begin", "front", "citizen", "api", "feeds", "receipts", "door", "entry"}
 
 
 def rules(app: Flask) -> Iterator[Rule]:

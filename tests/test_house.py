@@ -19,7 +19,7 @@ LEVELS = (
     {"db", "config", "links", "spoken", "slots"},
     {"townhall", "staff", "outbox"},
     {"appointments"},
-    {"calendars", "privacy", "planning"},
+    {"calendars", "privacy", "planning", "first"},
     {"delivery"},
     {"tables"},
     {"web", "demo"},

@@ -15,6 +15,7 @@ from booking.db import db
 from booking.staff.models import Attempt, Role, Staff, StaffRole
 
 WINDOW = timedelta(minutes=15)
+NOT_CHOSEN = "none yet"  # no hash, so that no password fits
 LONGEST_WINDOW = timedelta(days=7)
 
 _hasher = PasswordHasher()
@@ -119,3 +120,36 @@ def grant(staff: Staff, role: Role, desk_id: int | None = None) -> None:
     """Gives the role at one desk, or at all. Flushes."""
     staff.roles.append(StaffRole(role=role, desk_id=desk_id))
     db.session.flush()
+
+
+def invite(municipality_id: int, email: str, name: str, language: str, now: datetime) -> Staff:
+    """Adds an account whose owner has still to choose a password, by a link. Flushes."""
+    staff = Staff(municipality_id=municipality_id, email=email.strip().lower(), name=name, language=language)
+    staff.password_hash, staff.invited_at = NOT_CHOSEN, now
+    db.session.add(staff)
+    db.session.flush()
+    return staff
+
+
+def choose_password(staff: Staff, password: str) -> None:
+    """Sets the password; links and sessions from before are void. Flushes."""
+    staff.password_hash, staff.invited_at = hashed(password), None
+    staff.generation += 1
+    db.session.flush()
+
+
+def set_roles(staff: Staff, role: Role, desk_ids: Iterable[int]) -> None:
+    """The one role of the account, at these desks or, where there are none, at all. Flushes."""
+    staff.roles.clear()
+    db.session.flush()
+    wanted: list[int | None] = [*desk_ids]
+    for desk_id in wanted or [None]:
+        grant(staff, role, desk_id)
+
+
+def is_last_administrator(staff: Staff) -> bool:
+    """Whether nobody else could let people in again."""
+    others = select(Staff.id).join(Staff.roles).where(Staff.municipality_id == staff.municipality_id)
+    others = others.where(Staff.id != staff.id, Staff.is_active, StaffRole.role == Role.ADMINISTRATOR)
+    is_one = any(held.role == Role.ADMINISTRATOR for held in staff.roles)
+    return is_one and db.session.scalar(others.where(Staff.password_hash != NOT_CHOSEN).limit(1)) is None

@@ -42,6 +42,10 @@ class Staff(Base):
     password_hash: Mapped[str] = mapped_column(String(200))
     is_active: Mapped[bool] = mapped_column(default=True)
     generation: Mapped[int] = mapped_column(default=1)
+    invited_at: Mapped[datetime | None]  # since when a link waits with which a password is chosen
+    has_totp: Mapped[bool] = mapped_column(default=False)  # the second factor is set up
+    totp_generation: Mapped[int] = mapped_column(default=1)  # its secret is derived from this; another one voids it
+    totp_step: Mapped[int | None]  # the step of the last digits that were taken: none is taken twice
 
     roles: Mapped[list[StaffRole]] = relationship(cascade="all, delete-orphan", lazy="selectin")
 

@@ -18,7 +18,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
@@ -49,11 +49,15 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many services the import added, changed and found as they were."""
+    """How many services the import added, changed and found as they were, and what differs.
+
+    `differences` have the key of each service that is not as it was, and the columns that changed; none: it is new.
+    """
 
     added: int
     changed: int
     unchanged: int
+    differences: Sequence[tuple[str, Sequence[str]]] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,17 @@ def import_catalogue(municipality: Municipality, content: bytes, now: datetime) 
     raise_town(municipality, now)
     query = select(Service).where(Service.municipality_id == municipality.id)
     known = {service.key: service for service in db.session.scalars(query)}
-    added = changed = 0
+    differences: list[tuple[str, Sequence[str]]] = []
     for row in rows:
         service = known.get(row.values["key"])
         if service is None:
             _add(municipality, row)
-            added += 1
-        elif _update(service, row):
-            changed += 1
+            differences.append((row.values["key"], ()))
+        elif columns := _update(service, row):
+            differences.append((service.key, columns))
     db.session.flush()
-    return Outcome(added, changed, len(rows) - added - changed)
+    added = sum(not columns for _key, columns in differences)
+    return Outcome(added, len(differences) - added, len(rows) - len(differences), differences)
 
 
 def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence[str]) -> list[Row]:
@@ -262,24 +267,48 @@ def _add(municipality: Municipality, row: Row) -> None:
         db.session.execute(insert(CounterService), served)
 
 
-def _update(service: Service, row: Row) -> bool:
-    """Brings the service up to the row; whether anything changed."""
+def _update(service: Service, row: Row) -> list[str]:
+    """Brings the service up to the row; the columns that changed."""
     changed = _assign(service, row.values)
     known = {text.language: text for text in service.texts}
     for language, texts in row.texts.items():
         if language not in known:
             service.texts.append(ServiceText(language=language, **texts))
-            changed = True
+            changed += [f"{name}_{language}" for name in texts]
         else:
-            changed = _assign(known[language], texts) or changed
+            changed += [f"{name}_{language}" for name in _assign(known[language], texts)]
     return changed
 
 
-def _assign(target: Service | ServiceText, values: dict[str, Any]) -> bool:
+def _assign(target: Service | ServiceText, values: dict[str, Any]) -> list[str]:
     different = {name: value for name, value in values.items() if getattr(target, name) != value}
     for name, value in different.items():
         setattr(target, name, value)
-    return bool(different)
+    return list(different)
+
+
+def written(municipality: Municipality) -> str:
+    """The services of the municipality as a file that can be imported again."""
+    query = select(Service).where(Service.municipality_id == municipality.id).order_by(Service.id)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    columns, names = (
+        _COLUMNS | _OPTIONAL,
+        [(n, one) for n in (*TEXTS, *OPTIONAL_TEXTS) for one in municipality.languages],
+    )
+    writer.writerow([*columns, *(f"{name}_{language}" for name, language in names)])
+    for service in db.session.scalars(query):
+        plain = [_cell(getattr(service, name)) for name, _read in columns.values()]
+        texts = {one.language: one for one in service.texts}
+        said = [_cell(getattr(texts[language], name)) if language in texts else "" for name, language in names]
+        writer.writerow([*plain, *said])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def _key(text: str) -> str:

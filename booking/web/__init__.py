@@ -13,6 +13,7 @@ from booking.links import masked
 from booking.web import language, pages, security
 from booking.web.admin import admin
 from booking.web.api import api
+from booking.web.begin import begin
 from booking.web.citizen import citizen
 from booking.web.device import device, entry
 from booking.web.feeds import database_away, feeds
@@ -49,6 +50,7 @@ def install(app: Flask, settings: Settings) -> None:
     language.install(app)
     pages.install(app)
     register(app, front, everyone("the way in, and health in numbers only"))
+    register(app, begin, everyone("the first start: its link is secret, and works while there is no town"))
     register(app, citizen, everyone("citizens need no account; what is theirs has a secret link"), "/<lang>")
     register(app, api, everyone("free times are for everybody, and name nobody"), "/api/v1")
     register(app, feeds, everyone("calendar programs bring a secret token in the address"))

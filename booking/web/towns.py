@@ -13,7 +13,9 @@ from booking.townhall.standing import Numbers, Standing, standing
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-OUR_OWN = frozenset({"", "static", "health", "favicon.ico", "robots.txt"})  # paths that belong to no municipality
+OUR_OWN = frozenset(
+    {"", "begin", "static", "health", "favicon.ico", "robots.txt"}
+)  # paths that belong to no municipality
 
 
 class TownMiddleware:

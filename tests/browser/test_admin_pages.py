@@ -25,6 +25,10 @@ PAGES = [
     "closures/new?office=1",
     "closures/holidays",
     "changes",
+    "staff",
+    "staff/new",
+    "staff/2",
+    "exchange",
     "why?service=eid_apply&on=2026-11-24&at=10:20",
     "services",
     "services?q=pas",
@@ -43,13 +47,22 @@ def test_an_administration_page(demo: House, chromium: Browser, width: int, sche
             judge(page, "nl")
 
 
+def test_the_page_of_ones_own_account(demo: House, chromium: Browser) -> None:
+    with opened(chromium, viewport={"width": 320, "height": 900}) as context:
+        page = context.new_page()
+        sign_in(page, demo, ADMINISTRATOR)
+        page.goto(f"{demo.url}/lindebeek/staff/account")
+        expect(page.locator(".qr")).to_be_visible()
+        judge(page, "nl")
+
+
 def test_a_closure_from_the_question_to_its_undoing(house: House, chromium: Browser) -> None:
     """Tomorrow hits many: the page asks, the answer is carried out, the messages wait, all of it is undone."""
     with opened(chromium, viewport={"width": 320, "height": 900}) as context:
         page = context.new_page()
         sign_in(page, house, ADMINISTRATOR)
         page.goto(f"{house.url}/lindebeek/staff/admin/closures/new?office=1&on=2026-11-24")
-        page.locator("main .admin-form .actions button").click()
+        page.locator("main .admin-form .actions button").first.click()
         expect(page.locator("h1")).to_contain_text("Dit raakt")
         judge(page, "nl")
         page.locator("button[value=move]").click()

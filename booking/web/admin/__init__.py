@@ -4,4 +4,18 @@ from flask import Blueprint
 
 admin = Blueprint("admin", __name__)
 
-from . import changes, closures, desks, frame, hours, offices, questions, removal, services, town, why  # noqa: E402, F401  (their routes)
+from . import (  # noqa: E402  (their routes)
+    changes,  # noqa: F401
+    closures,  # noqa: F401
+    desks,  # noqa: F401
+    exchange,  # noqa: F401
+    frame,  # noqa: F401
+    hours,  # noqa: F401
+    offices,  # noqa: F401
+    questions,  # noqa: F401
+    removal,  # noqa: F401
+    services,  # noqa: F401
+    staff,  # noqa: F401
+    town,  # noqa: F401
+    why,  # noqa: F401
+)

@@ -47,7 +47,11 @@ SECTIONS = (
     Section("admin.closures", _l("Closures"), _l("Days and hours off, public holidays"), one_desk=True),
     Section("admin.changes", _l("Changes"), _l("What changes of hours did, to undo them in time"), one_desk=True),
     Section("admin.why", _l("Why not?"), _l("Why a time is offered to citizens, or not"), one_desk=True),
+    Section("admin.staff", _l("Staff and roles"), _l("Who works here, and what they may do"), Role.ADMINISTRATOR),
     Section("admin.services", _l("Services"), _l("What citizens come for, in every language, with a preview")),
+    Section(
+        "admin.exchange", _l("Import and export"), _l("Services from a file, everything as files"), Role.ADMINISTRATOR
+    ),
 )
 
 

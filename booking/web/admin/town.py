@@ -37,7 +37,7 @@ SPEAKS = (
 )
 
 
-def _zones() -> list[SelectChoice]:
+def zones() -> list[SelectChoice]:
     names = sorted(name for name in available_timezones() if name.startswith("Europe/"))
     return [SelectChoice(name, name.removeprefix("Europe/").replace("_", " ")) for name in names]
 
@@ -48,7 +48,7 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     names = ByLanguage(_l("Name"), 80)
     languages = SeveralField(_l("Languages for citizens"), validate_choice=False)
     language = SelectField(_l("Authoritative language"), validate_choice=False)
-    zone = SelectField(_l("Time zone"), choices=_zones())
+    zone = SelectField(_l("Time zone"), choices=zones())
     country = SelectField(_l("Country"), choices=[SelectChoice(code, code) for code in COUNTRIES])
     phone = line(_l("Phone number for citizens"), _l("Enter the phone number that citizens call."), 40)
     email = EmailField(

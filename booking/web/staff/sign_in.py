@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_login import login_user, logout_user
+from flask_login import logout_user
 
 from booking import links
 from booking.db import begin_write, db
@@ -21,11 +21,10 @@ from booking.staff.accounts import (
     record_try,
     signed_in,
 )
-from booking.staff.audit import member, record
 from booking.web.forms import SignInForm
 from booking.web.pages import now
-from booking.web.security import SignedIn
 from booking.web.staff import door
+from booking.web.staff.account import begin_half, enter
 from booking.web.towns import town
 
 
@@ -57,12 +56,9 @@ def do_sign_in() -> ResponseReturnValue:
         form.form_errors.append(_("The e-mail address or the password is not right."))
         return _page(form), 422
     forget_tries(tries)
-    session.clear()
-    login_user(SignedIn(account))
-    session.permanent = True
-    record(member(account), "sign_in", ("staff", account.id), now())
-    db.session.commit()
-    return redirect(_inside(request.args.get("next")), 303)
+    if account.has_totp:
+        return begin_half(account)
+    return enter(account, _inside(request.args.get("next")))
 
 
 @door.post("/sign-out")

@@ -1,0 +1,46 @@
+"""The second factor of a sign-in: six digits of an authenticator (TOTP, RFC 6238).
+
+The secret is derived from a key outside the database and the account's number: a copy of the database holds none.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+
+import pyotp
+
+from booking.links import Keys, derived_key
+from booking.staff.models import Staff
+
+STEP = 30  # seconds
+
+
+def secret(key: bytes, staff: Staff) -> str:
+    """What the authenticator is told; another one each time the second factor is set up again."""
+    purpose = f"totp:{staff.id}:{staff.totp_generation}"
+    return base64.b32encode(bytes.fromhex(derived_key(key, purpose))[:20]).decode()
+
+
+def address(key: bytes, staff: Staff, issuer: str) -> str:
+    """The otpauth address that a QR code holds."""
+    return pyotp.TOTP(secret(key, staff)).provisioning_uri(name=staff.email, issuer_name=issuer)
+
+
+def accept(keys: Keys, staff: Staff, typed: str, now: datetime) -> bool:
+    """Whether these are the digits of now, of the step before or after; each is taken once only. Flushes nothing."""
+    digits = "".join(typed.split())
+    for step in _steps(now):
+        if step > (staff.totp_step or 0) and any(_is_code(key, staff, digits, step) for key in keys):
+            staff.totp_step = step
+            return True
+    return False
+
+
+def _steps(now: datetime) -> range:
+    step = int(now.timestamp()) // STEP
+    return range(step - 1, step + 2)
+
+
+def _is_code(key: bytes, staff: Staff, digits: str, step: int) -> bool:
+    return digits.isascii() and pyotp.utils.strings_equal(pyotp.TOTP(secret(key, staff)).at(step * STEP), digits)

@@ -1,0 +1,180 @@
+"""Who works at the town hall: accounts, roles, invitations, and taking access away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from wtforms import Field, SelectField, ValidationError
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired
+
+from booking import links
+from booking.config import LANGUAGES
+from booking.db import db
+from booking.spoken import language_name
+from booking.staff.accounts import invite, is_last_administrator, set_roles
+from booking.staff.audit import member, record
+from booking.staff.models import Role, Staff
+from booking.web.admin import admin
+from booking.web.admin.fields import EmailField, SeveralField, line
+from booking.web.admin.frame import back_to, matching, saved
+from booking.web.guards import require
+from booking.web.pages import now, outside
+from booking.web.towns import here, town
+
+INVITED_FOR = timedelta(days=7)
+ROLES = {
+    Role.CLERK: _l("Clerk: works with the agenda"),
+    Role.LEAD: _l("Lead: also messages, calendars and figures"),
+    Role.MANAGER: _l("Manager: also hours, closures, and with all desks offices and services"),
+    Role.ADMINISTRATOR: _l("Administrator: also the municipality and its staff"),
+}
+
+
+class StaffForm(FlaskForm):  # type: ignore[misc]
+    """A member of staff: one role, at all desks or at some."""
+
+    name = line(_l("Name"), _l("Enter the name."), 120)
+    email = EmailField(_l("E-mail address"), validators=[DataRequired(_l("Enter the e-mail address."))])
+    language = SelectField(_l("Language"), choices=[SelectChoice(one, language_name(one)) for one in LANGUAGES])
+    role = SelectField(_l("Role"), choices=[SelectChoice(role.value, name) for role, name in ROLES.items()])
+    desks = SeveralField(_l("Only at these desks; none means at all"), coerce=int)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.desks.choices = [
+            SelectChoice(desk.id, f"{desk.name(town().language)}, {desk.office.name(town().language)}")
+            for desk in here().desks
+        ]
+
+    def validate_desks(self, field: Field) -> None:
+        if field.data and self.role.data == Role.ADMINISTRATOR:
+            raise ValidationError(_l("An administrator has all desks: tick none, or choose another role."))
+
+
+@admin.get("/staff")
+def staff() -> ResponseReturnValue:
+    """All accounts, or those that answer a search (?q=)."""
+    require(Role.ADMINISTRATOR, None)
+    rows = db.session.scalars(select(Staff).where(Staff.municipality_id == town().id).order_by(Staff.name)).all()
+    found = matching(rows, lambda one: f"{one.name} {one.email}")
+    return render_template("admin/staff.html", people=found, total=len(rows), roles=ROLES, desks=_desks())
+
+
+@admin.get("/staff/new")
+def staff_new() -> ResponseReturnValue:
+    require(Role.ADMINISTRATOR, None)
+    return _page(StaffForm(data={"language": town().language, "desks": []}), None)
+
+
+@admin.post("/staff/new")
+def add_staff() -> ResponseReturnValue:
+    """Adds the account and invites its owner to choose a password."""
+    author = require(Role.ADMINISTRATOR, None)
+    form = StaffForm()
+    if _is_taken(form, None) or not form.validate():
+        return _page(form, None), 422
+    row = invite(town().id, form.email.data or "", form.name.data or "", form.language.data, now())
+    set_roles(row, Role(form.role.data), form.desks.data or [])
+    record(member(author), "invite", ("staff", row.id), now())
+    db.session.commit()
+    flash(_("The account is there. Give the link below to its owner."))
+    return redirect(url_for("admin.staff_one", id=row.id), 303)
+
+
+@admin.get("/staff/<int:id>")
+def staff_one(id: int) -> ResponseReturnValue:
+    row = _account(id)
+    values: Mapping[str, Any] = {"role": row.roles[0].role.value if row.roles else Role.CLERK.value}
+    desks = [held.desk_id for held in row.roles if held.desk_id is not None]
+    return _page(StaffForm(obj=row, data={**values, "desks": desks}), row)
+
+
+@admin.post("/staff/<int:id>")
+def save_staff(id: int) -> ResponseReturnValue:
+    """Changes name, address and role; from the next click on the new role holds."""
+    row = _account(id)
+    form = StaffForm()
+    if _is_taken(form, id) or not form.validate():
+        return _page(form, row), 422
+    if Role(form.role.data) != Role.ADMINISTRATOR and is_last_administrator(row):
+        form.role.errors = [_("Somebody must stay administrator. Make another one first.")]
+        return _page(form, row), 422
+    row.name, row.email, row.language = form.name.data or "", (form.email.data or "").lower(), form.language.data
+    set_roles(row, Role(form.role.data), form.desks.data or [])
+    return saved(("staff", id), "change_staff", _("The account is saved."), back_to("staff_one", id=id))
+
+
+@admin.post("/staff/<int:id>/invite")
+def invite_again(id: int) -> ResponseReturnValue:
+    """A new link to choose a password; older links and all sessions of the account end."""
+    row = _account(id)
+    row.generation += 1
+    row.invited_at = now()
+    return saved(("staff", id), "invite", _("There is a new link; the old one is void."), back_to("staff_one", id=id))
+
+
+@admin.post("/staff/<int:id>/revoke")
+def revoke(id: int) -> ResponseReturnValue:
+    """Ends the access at once, with all sessions; or gives it back."""
+    row = _account(id)
+    if request.form.get("back"):
+        row.is_active = True
+        return saved(("staff", id), "restore_staff", _("The account works again."), back_to("staff_one", id=id))
+    if is_last_administrator(row):
+        abort(409)
+    row.is_active = False
+    row.generation += 1
+    return saved(
+        ("staff", id), "revoke_staff", _("The account is shut; its sessions have ended."), back_to("staff_one", id=id)
+    )
+
+
+@admin.post("/staff/<int:id>/second-factor")
+def forget_second_factor(id: int) -> ResponseReturnValue:
+    """Takes the second factor off, for somebody whose phone is gone; they set it up anew."""
+    row = _account(id)
+    row.has_totp, row.totp_generation, row.totp_step = False, row.totp_generation + 1, None
+    row.generation += 1
+    words = _("The second factor is off; the owner can set it up anew.")
+    return saved(("staff", id), "forget_second_factor", words, back_to("staff_one", id=id))
+
+
+def join_address(row: Staff) -> str:
+    """The secret link with which the owner chooses a password; for a week."""
+    keys = current_app.extensions["balie"]["settings"].keys
+    return outside(url_for("door.join", token=links.token(keys, "join", row.id, row.generation)))
+
+
+def _is_taken(form: StaffForm, id: int | None) -> bool:
+    wanted = (form.email.data or "").strip().lower()
+    query = select(Staff.id).where(Staff.municipality_id == town().id, Staff.email == wanted, Staff.id != (id or 0))
+    if db.session.scalar(query) is None:
+        return False
+    form.validate()
+    form.email.errors = [_("Somebody else has this e-mail address.")]
+    return True
+
+
+def _account(id: int) -> Staff:
+    require(Role.ADMINISTRATOR, None)
+    return db.session.scalar(select(Staff).where(Staff.id == id, Staff.municipality_id == town().id)) or abort(404)
+
+
+def _desks() -> dict[int, str]:
+    return {desk.id: desk.name(town().language) for desk in here().desks}
+
+
+def _page(form: StaffForm, row: Staff | None) -> str:
+    is_invited = row is not None and row.invited_at is not None and now() < row.invited_at + INVITED_FOR
+    return render_template(
+        "admin/account.html", form=form, row=row, link=join_address(row) if row is not None and is_invited else ""
+    )

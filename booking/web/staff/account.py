@@ -1,0 +1,178 @@
+"""One's own account: choosing a password from an invitation, and the second factor."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import segno
+from flask import abort, current_app, flash, redirect, render_template, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import login_user
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import DataRequired, EqualTo, Length
+
+from booking import links
+from booking.db import begin_write, db
+from booking.staff.accounts import Limit, Throttled, check_tries, choose_password, forget_tries, record_try
+from booking.staff.audit import member, record
+from booking.staff.models import Staff
+from booking.staff.twofactor import accept, address, secret
+from booking.web.forms import stripped
+from booking.web.guards import current_staff
+from booking.web.language import language
+from booking.web.pages import now
+from booking.web.security import SignedIn
+from booking.web.staff import door, staff
+from booking.web.towns import town
+
+INVITED_FOR = timedelta(days=7)
+HALF_FOR = timedelta(minutes=10)  # between the password and the digits
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    password = PasswordField(
+        _l("New password"),
+        validators=[
+            DataRequired(_l("Enter a password.")),
+            Length(12, 200, message=_l("Take 12 characters at least; a short sentence is easy to keep.")),
+        ],
+    )
+    again = PasswordField(
+        _l("The same again"), validators=[EqualTo("password", message=_l("The two passwords are not the same."))]
+    )
+
+
+class DigitsForm(FlaskForm):  # type: ignore[misc]
+    digits = StringField(
+        _l("Six digits"), filters=[stripped], validators=[DataRequired(_l("Enter the six digits of your app."))]
+    )
+
+
+@door.get("/join/<token>")
+def join(token: str) -> ResponseReturnValue:
+    """Where the link of an invitation leads: to choose a password."""
+    return render_template("staff/join.html", form=PasswordForm(), row=_invited(token), token=token)
+
+
+@door.post("/join/<token>")
+def do_join(token: str) -> ResponseReturnValue:
+    """Sets the password and signs in; the link is void from then on."""
+    row, form = _invited(token), PasswordForm()
+    if not form.validate():
+        return render_template("staff/join.html", form=form, row=row, token=token), 422
+    choose_password(row, form.password.data or "")
+    return enter(row)
+
+
+@door.get("/sign-in/digits")
+def digits() -> ResponseReturnValue:
+    """The second step of signing in."""
+    _half_signed_in()
+    return render_template("staff/digits.html", form=DigitsForm(), wait_until=None)
+
+
+@door.post("/sign-in/digits")
+def check_digits() -> ResponseReturnValue:
+    """Few tries; the right digits sign in, each once."""
+    row, form = _half_signed_in(), DigitsForm()
+    if not form.validate():
+        return render_template("staff/digits.html", form=form, wait_until=None), 422
+    limits = [Limit(links.pseudonym(_keys()[0], "digits", str(row.id)), 5)]
+    row_id, typed = row.id, form.digits.data or ""
+    tries = record_try(limits, now())
+    begin_write()
+    try:
+        check_tries(limits, now())
+    except Throttled as error:
+        forget_tries(tries)
+        db.session.commit()
+        return _digits_page(form, error.until), 429
+    row = db.session.get_one(Staff, row_id)
+    if not accept(_keys(), row, typed, now()):
+        form.digits.errors = [_("These are not the digits of now. Wait for the next ones.")]
+        return _digits_page(form), 422
+    forget_tries(tries)
+    return enter(row)
+
+
+@staff.get("/account")
+def account() -> ResponseReturnValue:
+    """One's own account, and how to set the second factor up."""
+    return _account_page(DigitsForm(), current_staff())
+
+
+@staff.post("/account/second-factor")
+def turn_second_factor_on() -> ResponseReturnValue:
+    """The first digits show that the app knows the secret; from then on they are asked for."""
+    row, form = current_staff(), DigitsForm()
+    if row.has_totp:
+        abort(404)
+    if not form.validate() or not accept(_keys(), row, form.digits.data or "", now()):
+        form.digits.errors = form.digits.errors or [_("These are not the digits of now. Wait for the next ones.")]
+        return _account_page(form, row), 422
+    row.has_totp = True
+    record(member(row), "set_second_factor", ("staff", row.id), now())
+    db.session.commit()
+    flash(_("From now on you sign in with the digits as well."))
+    return redirect(url_for("staff.account"), 303)
+
+
+def begin_half(row: Staff) -> ResponseReturnValue:
+    """The password was right; what is missing are the digits."""
+    session.clear()
+    session["half"] = [row.id, row.generation, now().isoformat()]
+    db.session.commit()
+    return redirect(url_for("door.digits"), 303)
+
+
+def enter(row: Staff, address: str | None = None) -> ResponseReturnValue:
+    """Signs in. Commits."""
+    session.clear()
+    login_user(SignedIn(row))
+    session.permanent = True
+    record(member(row), "sign_in", ("staff", row.id), now())
+    db.session.commit()
+    return redirect(address or url_for("staff.start"), 303)
+
+
+def _half_signed_in() -> Staff:
+    """Whose password was right a moment ago; else 404."""
+    id, generation, at = session.get("half", [0, 0, ""])
+    row = db.session.get(Staff, id) if id else None
+    if row is None or row.municipality_id != town().id or not row.is_active or row.generation != generation:
+        abort(404)
+    if now() > datetime.fromisoformat(at) + HALF_FOR:
+        abort(404)
+    return row
+
+
+def _invited(token: str) -> Staff:
+    """The account of the link, while it waits for a password."""
+    claim = links.claim(_keys(), "join", token)
+    row = db.session.get(Staff, claim.id) if claim else None
+    if claim is None or row is None or row.municipality_id != town().id or not row.is_active:
+        abort(404)
+    if row.generation != claim.generation or row.invited_at is None or now() > row.invited_at + INVITED_FOR:
+        abort(410)
+    return row
+
+
+def _digits_page(form: DigitsForm, wait_until: datetime | None = None) -> str:
+    return render_template("staff/digits.html", form=form, wait_until=wait_until)
+
+
+def _account_page(form: DigitsForm, row: Staff) -> str:
+    own, picture = None if row.has_totp else secret(_keys()[0], row), ""
+    if own is not None:
+        issuer = f"Balie {town().name(language())}"
+        code = segno.make(address(_keys()[0], row, issuer), micro=False, error="m")
+        picture = code.svg_data_uri(scale=4, border=3, light="#fff")
+    return render_template("staff/account.html", form=form, row=row, picture=picture, secret=own)
+
+
+def _keys() -> links.Keys:
+    keys: links.Keys = current_app.extensions["balie"]["settings"].keys
+    return keys
