@@ -114,6 +114,8 @@ def asset(name: str) -> str:
 
 def look() -> str:
     """The token file that makes the pages the municipality's own."""
+    if g.get("town") and g.town.accent:
+        return url_for("front.town_look", v=g.town.accent[1:])
     own = f"look/{g.town.slug}.css" if g.get("town") else ""
     return asset(own if own and (STATIC / own).is_file() else "look/balie.css")
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, SelectField, ValidationError
+from wtforms import Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired
 
@@ -20,12 +20,14 @@ from booking.config import LANGUAGES
 from booking.db import db
 from booking.spoken import language_name
 from booking.staff.models import Role
+from booking.townhall.look import LEAST, WHITE, colour, contrast
 from booking.townhall.models import Municipality
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, ClockField, EmailField, SeveralField, WholeField, line
 from booking.web.admin.frame import back_to, saved
 from booking.web.admin.reminders import Reminders
+from booking.web.forms import stripped
 from booking.web.guards import require
 from booking.web.pages import now
 from booking.web.towns import town as this_town
@@ -55,6 +57,7 @@ class TownForm(FlaskForm):  # type: ignore[misc]
         _l("E-mail address for citizens"),
         validators=[DataRequired(_l("Enter the e-mail address of the municipality."))],
     )
+    accent = StringField(_l("Colour of actions and links"), filters=[stripped])
     hold_minutes = WholeField(_l("Minutes that a time is kept while the form is filled in"), 5, 60)
     freed_minutes = WholeField(_l("Minutes within which a freed time comes back, at random"), 0, 240)
     retention_days = WholeField(_l("Days after the appointment until personal data are erased"), 0, 365)
@@ -91,6 +94,23 @@ class TownForm(FlaskForm):  # type: ignore[misc]
 
     def validate_phone(self, field: Field) -> None:
         field.data = dialled(field.data, self.country.data)
+
+    def validate_accent(self, field: Field) -> None:
+        if not field.data:
+            field.data = None
+            return
+        try:
+            found = contrast(colour(field.data), WHITE)
+        except ValueError as error:
+            raise ValidationError(_l("Enter a colour like #12594d, or nothing.")) from error
+        if found < LEAST:
+            raise ValidationError(
+                _(
+                    "This colour cannot be read on white: its contrast is %(found)s, and 4.5 is needed."
+                    " Take a darker one.",
+                    found=f"{found:.1f}",
+                )
+            )
 
     def validate_zone(self, field: Field) -> None:
         if field.data != this_town().zone and is_anything_to_come(this_town().id, now()):
