@@ -16,7 +16,7 @@ from booking.appointments.findings import Counted
 from booking.appointments.recount import Part, recount
 from booking.db import begin_write, db
 from booking.first import is_nothing_there
-from booking.townhall.catalogue import CatalogueError, import_catalogue
+from booking.townhall.catalogue import CatalogueError, Row, import_catalogue
 from booking.townhall.models import Municipality
 
 catalogue = AppGroup("catalogue", help="The catalogue of services.")
@@ -36,7 +36,8 @@ def import_file(file: Path, town: str | None) -> None:
     begin_write()
     municipality = _municipality(town)
     try:
-        outcome = import_catalogue(municipality, file.read_bytes(), current_app.extensions["balie"]["clock"]())
+        now = current_app.extensions["balie"]["clock"]()
+        outcome = import_catalogue(municipality, file.read_bytes(), now, _imported)
     except CatalogueError as error:
         db.session.rollback()
         click.echo("\n".join(error.problems), err=True)
@@ -74,6 +75,12 @@ def recount_towns(town: str | None) -> None:
     found = f"{len(total.findings)} found" if total.findings else "nothing found"
     click.echo(f"{total.appointments} appointments, {total.ticks} ticks counted: {found}.")
     sys.exit(1 if total.findings else 0)
+
+
+def _imported(rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows of the file, with a line on the terminal that says how far it is."""
+    with click.progressbar(rows, label="Importing", file=sys.stderr, hidden=not sys.stderr.isatty()) as line:
+        yield from line
 
 
 def _shown(parts: Sequence[Part]) -> Iterator[Part]:

@@ -17,7 +17,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -69,17 +69,20 @@ class Row:
     texts: dict[str, dict[str, Any]]
 
 
-def import_catalogue(municipality: Municipality, content: bytes, now: datetime) -> Outcome:
+Progress = Callable[[list[Row]], Iterable[Row]]
+
+
+def import_catalogue(municipality: Municipality, content: bytes, now: datetime, progress: Progress = iter) -> Outcome:
     """Adds and updates the services of the file; none is deleted. Raises CatalogueError. Flushes.
 
-    A new service is served by all counters of the desks it names.
+    A new service is served by all counters of the desks it names. `progress` hands the rows on, one by one.
     """
     rows = read_catalogue(content, municipality.languages, _desk_keys(municipality))
     raise_town(municipality, now)
     query = select(Service).where(Service.municipality_id == municipality.id)
     known = {service.key: service for service in db.session.scalars(query)}
     differences: list[tuple[str, Sequence[str]]] = []
-    for row in rows:
+    for row in progress(rows):
         service = known.get(row.values["key"])
         if service is None:
             _add(municipality, row)

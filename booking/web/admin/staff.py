@@ -27,6 +27,7 @@ from booking.web.admin import admin
 from booking.web.admin.fields import EmailField, SeveralField, line
 from booking.web.admin.frame import back_to, matching, saved
 from booking.web.guards import require
+from booking.web.language import language
 from booking.web.pages import now, outside
 from booking.web.towns import here, town
 
@@ -51,8 +52,7 @@ class StaffForm(FlaskForm):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.desks.choices = [
-            SelectChoice(desk.id, f"{desk.name(town().language)}, {desk.office.name(town().language)}")
-            for desk in here().desks
+            SelectChoice(desk.id, f"{desk.name(language())}, {desk.office.name(language())}") for desk in here().desks
         ]
 
     def validate_desks(self, field: Field) -> None:
@@ -170,7 +170,7 @@ def _account(id: int) -> Staff:
 
 
 def _desks() -> dict[int, str]:
-    return {desk.id: desk.name(town().language) for desk in here().desks}
+    return {desk.id: desk.name(language()) for desk in here().desks}
 
 
 def _page(form: StaffForm, row: Staff | None) -> str:
