@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8000
 PYTHON := .venv/bin/python
 MADE := .venv/made
-LOOK := static/vendor/kern/kern.min.css
+KERN := static/vendor/kern/kern.min.css
+LOOK := $(KERN).gz
 PACKAGES := $(MADE)/$(if $(filter test check pictures,$(MAKECMDGOALS)),test-packages,packages)
 TRANSLATIONS := $(patsubst %.po,%.mo,$(wildcard booking/translations/*/LC_MESSAGES/messages.po))
 SELECTED := $(ONLY)$(if $(and $(ONLY),$(QUICK)), and )$(if $(QUICK),not slow)
@@ -70,8 +71,12 @@ $(MADE)/peers: tests/package.json tests/package-lock.json tests/.npmrc tests/cli
 	@.ci/prepare peers
 	@touch $@
 
-$(LOOK): package.json package-lock.json .npmrc | $(MADE)/python
+$(KERN): package.json package-lock.json .npmrc | $(MADE)/python
 	@.ci/prepare look
+
+# Served instead of the file itself to browsers that take it: a tenth of the bytes.
+$(LOOK): $(KERN)
+	@gzip -9 --keep --force $< && touch $@
 
 %.mo: %.po | $(PACKAGES)
 	@$(PYTHON) -m babel.messages.frontend -q compile -i $< -o $@

@@ -7,12 +7,18 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, House, running, sign_in
 from tests.conftest import MONDAY, migrated
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+WHERE = "service/eid_apply"
+LOOKS = {  # how the four screens of a citizen are seen
+    "light": {"viewport": {"width": 1180, "height": 880}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1180, "height": 880}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
+}
 LEAD = "bart.hermans@lindebeek.example.org"
 
 
@@ -36,7 +42,27 @@ def take(house: House) -> None:
         page.wait_for_selector(".panel")
         page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=DOCS / "agenda.png")
+        for name, look in LOOKS.items():
+            take_screens(browser.new_page(locale="nl-BE", **look), house, name)  # type: ignore[arg-type]
         browser.close()
+
+
+def take_screens(page: Page, house: House, look: str) -> None:
+    """The four screens from "what do you come for?" to "booked"."""
+    folder = DOCS / "screens"
+    folder.mkdir(exist_ok=True)
+    page.goto(f"{house.url}/lindebeek/nl/")
+    page.screenshot(path=folder / f"1-find-{look}.png")
+    page.goto(f"{house.url}/lindebeek/nl/{WHERE}")
+    page.screenshot(path=folder / f"2-times-{look}.png", full_page=look == "phone")
+    page.locator(".first-free").click()
+    page.wait_for_selector("form.details")
+    page.fill("#name", "M. Peeters")
+    page.check("#reach-3")
+    page.screenshot(path=folder / f"3-details-{look}.png")
+    page.locator("form.details .actions button").click()
+    page.wait_for_selector(".ticket")
+    page.screenshot(path=folder / f"4-booked-{look}.png")
 
 
 if __name__ == "__main__":

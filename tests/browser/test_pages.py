@@ -124,6 +124,7 @@ CITIZEN: list[tuple[str, str, Callable[[Page], None]]] = [
     ("move", "service/business_register", moving),
     ("cancel", "service/business_register", cancelling),
     ("cancelled", "service/business_register", cancelled),
+    ("accessibility", "accessibility", nothing),
     ("find", "find", nothing),
     ("find-errors", "find", found_errors),
     ("not-found", "nothing", nothing),
@@ -159,6 +160,15 @@ def test_a_citizens_page(
         page.goto(f"{demo.url}/lindebeek/{language}/{path}")
         then(page)
         judge(page, language)
+
+
+def test_a_citizens_page_with_text_twice_as_large(demo: House, chromium: Browser) -> None:
+    with opened(chromium, viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
+        for path in ("", "services?q=pas", "service/eid_apply", "service/eid_apply/questions", "find", "accessibility"):
+            page.goto(f"{demo.url}/lindebeek/de/{path}")
+            page.evaluate("document.documentElement.style.fontSize = '200%'")
+            judge(page, "de")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from flask import abort, g, redirect, render_template, request, url_for
@@ -21,6 +21,7 @@ from booking.web.pages import now, today
 from booking.web.towns import here, town
 
 WANTED = 8
+CHECKED_ON = date(2026, 11, 25)  # when the pages were last looked at for the statement on accessibility
 DEEP = ("office", "people", "at", "access")  # what a link from elsewhere may ask for besides the service
 
 
@@ -50,6 +51,12 @@ def services() -> ResponseReturnValue:
         if key not in desks:
             abort(404)
     return render_template("citizen/services.html", services=found, query=query, desk=desks.get(key), desks=desks)
+
+
+@citizen.get("/accessibility")
+def accessibility() -> ResponseReturnValue:
+    """What was looked at, when, and what is not good yet."""
+    return render_template("citizen/accessibility.html", checked_on=CHECKED_ON)
 
 
 @citizen.get("/service/<key>")
