@@ -305,3 +305,20 @@ def test_nonsense_in_a_form_is_refused(visitor: Visitor) -> None:
         assert visitor.send(form, slot=slot).status in (400, 404, 409)
     assert visitor.send(form, slot=form.buttons[0][1], people="99").status == 400
     assert visitor.send(form, slot=form.buttons[0][1], service="nothing").status == 404
+
+
+def test_a_program_that_fills_in_everything_books_nothing(visitor: Visitor, app: Flask) -> None:
+    page = details(visitor)
+
+    caught = visitor.send(page.forms[-1], **ALICE, website="https://spam.example")
+
+    assert caught.status == 422 and "Only programs fill it in." in caught.text
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Booking)) == 0
+    assert visitor.send(caught.forms[-1], **ALICE, website="").status == 303  # a person can empty it
+
+
+def test_a_translation_says_which_language_holds(visitor: Visitor) -> None:
+    assert "This page is a translation." in visitor.get(f"{HOME}service/passport").text
+    assert visitor.get(f"{HOME}service/passport").link("/nl/service/passport")
+    assert "vertaling" not in visitor.get("/testdorp/nl/service/passport").text

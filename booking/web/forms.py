@@ -68,7 +68,12 @@ class DetailsForm(Form):
     )
     email = StringField(_l("E-mail address"), filters=[stripped])
     phone = StringField(_l("Mobile phone number"), filters=[stripped])
+    website = StringField(_l("Leave this empty"))  # nobody sees it; programs fill it in
     needs = SelectMultipleField(_l("What do you need?"), choices=[SelectChoice(*one) for one in NEEDED.items()])
+
+    def validate_website(self, field: Field) -> None:
+        if field.data:
+            raise ValidationError(_l("Empty the field “Leave this empty”. Only programs fill it in."))
 
     def validate_email(self, field: Field) -> None:
         if self.reach.data not in BY_EMAIL:
