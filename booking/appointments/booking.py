@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.holds import demand_held, look_again
-from booking.appointments.limits import Contact, back_at, take_contacts
+from booking.appointments.limits import Contact, back_at, has_moved_enough, take_contacts
 from booking.appointments.models import (
     Appointment,
     AppointmentService,
@@ -54,12 +54,16 @@ class TooLate(Exception):
     """The appointment has begun, is over or is cancelled, or the hours of its services are past: it stays as it is."""
 
 
+class MovedOften(TooLate):
+    """The citizen has moved it as often within a day as one may: it stays where it is."""
+
+
 def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: datetime) -> Booking:
     """Turns a hold into a booking with one appointment, its messages and its audit line.
 
     A second call for the same hold returns the same booking. A hold that has ended is taken again if its
     slot is still free. While the hold lives the offer does not change, only what agendas show. Raises SlotTaken,
-    ContactLimit. Flushes.
+    ContactLimit, AddressLimit. Flushes.
     """
     office = held.counter.desk.office
     contacts = () if actor.is_staff or held.booking_id is not None else citizen.contacts
@@ -264,10 +268,12 @@ def ticks_for(line: CounterLine, demand: Demand, start: datetime) -> range:
 
 
 def check_movable(appointment: Appointment, actor: Actor, now: datetime) -> None:
-    """Raises TooLate unless it may still be moved; for staff the hours of the services do not count."""
+    """Raises TooLate unless it may still be moved, MovedOften; for staff neither hours nor limits count."""
     db.session.expire(appointment, ["visit"])
     if not (is_to_come if actor.sees_all else is_movable)(appointment, now):
         raise TooLate
+    if not actor.sees_all and has_moved_enough(appointment, now):
+        raise MovedOften
 
 
 def check_cancellable(appointment: Appointment, actor: Actor, now: datetime) -> None:

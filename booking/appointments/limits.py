@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, func, select
 
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
 from booking.appointments.timelines import OfficeLines
@@ -24,9 +24,11 @@ from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import Notice, queue_once
 from booking.slots.clock import day_start
 from booking.slots.timeline import between
+from booking.staff.audit import count_lines
 from booking.townhall.models import Municipality
 
 A_DAY = timedelta(days=1)
+MOVES_A_DAY = 5
 
 
 class HoldLimit(Exception):
@@ -39,6 +41,10 @@ class HoldLimit(Exception):
 
 class ContactLimit(Exception):
     """The contact has as many appointments, or made as many bookings within a day, as one contact may."""
+
+
+class AddressLimit(Exception):
+    """From this address as many bookings were made within a day as one address may make."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,35 @@ def check_counts(municipality: Municipality, counts: Sequence[int]) -> None:
         raise ContactLimit
     if any(made >= municipality.made_per_contact for made in counts[1::2]):
         raise ContactLimit
+
+
+def made_from(address: BindParameter[str | None]) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """How many bookings were made from an address within a day, and how many of them without a contact: to be
+    selected with the values of count_values(). Holds know the address, for as long as they are kept."""
+    holds, bookings = table(Hold), table(Booking)
+    since = bindparam("yesterday", type_=UtcDateTime())
+    made = (
+        select(func.count())
+        .select_from(holds.join(bookings, bookings.c.id == holds.c.booking_id))
+        .where(holds.c.address == address, bookings.c.made_at > since)
+    )
+    has_none = (bookings.c.email_key.is_(None), bookings.c.phone_key.is_(None))
+    return made.scalar_subquery(), made.where(*has_none).scalar_subquery()
+
+
+def check_address(municipality: Municipality, made: int, without_contact: int, *, has_contact: bool) -> None:
+    """Raises AddressLimit: without a contact, which nobody can check, an address makes as many bookings a day as it
+    may hold slots at once; with contacts ten times as many, because whole networks share an address."""
+    if made >= 10 * municipality.holds_per_address:
+        raise AddressLimit
+    if not has_contact and without_contact >= municipality.holds_per_address:
+        raise AddressLimit
+
+
+def has_moved_enough(appointment: Appointment, now: datetime) -> bool:
+    """Whether citizens have moved it as often within a day as they may: each move writes to a contact that nobody has
+    confirmed, at the town's cost."""
+    return count_lines("move", ("appointment", appointment.id), now - A_DAY) >= MOVES_A_DAY
 
 
 _KEYS = {MessageChannel.EMAIL: "email_key", MessageChannel.SMS: "phone_key"}

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Executable, bindparam, insert, null, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from booking.appointments.limits import Contact, check_counts, count_values, counts_of
+from booking.appointments.limits import Contact, check_address, check_counts, count_values, counts_of, made_from
 from booking.appointments.models import Appointment, AppointmentService, Booking, Hold, Occupancy
 from booking.appointments.references import new_reference
 from booking.db import Together, UtcDateTime, know, next_id, run, table, values_of
@@ -35,17 +35,19 @@ class Ids:
 def look(held: Hold, municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> Ids:
     """Reads again what others may have changed about the hold, counts what the contacts have, and draws ids.
 
-    Raises ContactLimit, unless the hold is a booking already. The office row is raised before, so nothing of it
-    changes any more.
+    Raises ContactLimit, AddressLimit, unless the hold is a booking already. The office row is raised before, so
+    nothing of it changes any more.
     """
     reference = new_reference()
     statement = _looking(tuple(contact.channel for contact in contacts))
-    values = {"hold": held.id, "reference": reference, **count_values(municipality, contacts, now)}
+    values = {"hold": held.id, "reference": reference, "address": held.address}
+    values |= count_values(municipality, contacts, now)
     found = run(statement, values).one()
     set_committed_value(held, "booking_id", found.booking_id)
     set_committed_value(held, "expires_at", found.expires_at)
     if held.booking_id is None:
-        check_counts(municipality, found[5:])
+        check_address(municipality, found.made, found.made_without, has_contact=bool(contacts))
+        check_counts(municipality, found[7:])
         if found.is_somebodys:
             return look(held, municipality, contacts, now)
     return Ids(found.new_booking, found.new_appointment, reference)
@@ -86,6 +88,7 @@ def hand_over(held: Hold, appointment: Appointment, now: datetime) -> set[int]:
 @lru_cache(maxsize=16)
 def _looking(channels: tuple[MessageChannel, ...]) -> Executable:
     holds, bookings = table(Hold), table(Booking)
+    made, without_contact = made_from(bindparam("address"))
     same = (bookings.c.municipality_id == bindparam("town"), bookings.c.reference == bindparam("reference"))
     return select(
         holds.c.booking_id,
@@ -93,6 +96,8 @@ def _looking(channels: tuple[MessageChannel, ...]) -> Executable:
         next_id(Booking).label("new_booking"),
         next_id(Appointment).label("new_appointment"),
         select(bookings.c.id).where(*same).exists().label("is_somebodys"),
+        made.label("made"),
+        without_contact.label("made_without"),
         *(count for channel in channels for count in counts_of(channel)),
     ).where(holds.c.id == bindparam("hold"))
 

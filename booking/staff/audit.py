@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from booking.db import WRITES, db, run, table
 from booking.staff.models import AuditLine, Staff
@@ -54,6 +54,14 @@ def member(staff: Staff) -> Actor:
 def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
     """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
     run(_INSERT, [line(actor, action, object, now, **details)])
+
+
+def count_lines(action: str, object: tuple[str, int], since: datetime) -> int:
+    """How often citizens have done this to the object since then."""
+    lines = table(AuditLine)
+    mine = (lines.c.object_kind == object[0], lines.c.object_id == object[1], lines.c.action == action)
+    counted = select(func.count()).select_from(lines).where(*mine, lines.c.staff_id.is_(None), lines.c.at > since)
+    return run(counted).scalar_one()  # type: ignore[no-any-return]
 
 
 def line(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> dict[str, Any]:

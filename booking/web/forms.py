@@ -17,6 +17,9 @@ from booking.spoken import language_name
 from booking.web.towns import town
 
 MOBILE = {phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE}
+# Countries that texts go to: those of the European Economic Area, and neighbours in everyday life.
+_COUNTRIES = "AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK UA"
+TEXTED = frozenset(_COUNTRIES.split())
 UNSEEN = {"Cc", "Cf", "Cs"}  # control, format and half characters
 JOINERS = "\u200c\u200d"  # which words of some languages need
 NEEDED = {
@@ -167,7 +170,6 @@ def e164(typed: str) -> str | None:
         number = phonenumbers.parse(typed, town().country)
     except phonenumbers.NumberParseException:
         return None
-    is_of_a_country = phonenumbers.region_code_for_number(number) not in (None, "001")
-    if not is_of_a_country or phonenumbers.number_type(number) not in MOBILE:
-        return None  # no premium, satellite or fixed line: a text would cost the town, or reach nobody
+    if phonenumbers.region_code_for_number(number) not in TEXTED or phonenumbers.number_type(number) not in MOBILE:
+        return None  # no far, premium, satellite or fixed line: a text would cost the town, or reach nobody
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

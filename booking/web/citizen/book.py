@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from booking import links
 from booking.appointments.booking import Citizen
 from booking.appointments.holds import demand_held, extend, hold, hold_of, look_again, visit_of
-from booking.appointments.limits import ContactLimit, Holder, HoldLimit, contact_of, send_lists
+from booking.appointments.limits import AddressLimit, ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
@@ -82,11 +82,12 @@ def confirm(token: str) -> ResponseReturnValue:
     except SlotTaken:
         _keep_typed(form)
         return taken_page(items, start)
-    except ContactLimit:
-        return _too_many(token, form, person)
+    except (ContactLimit, AddressLimit) as limit:
+        return _too_many(token, form, person, limit)
     if fitting is not held:
         held.booking_id = booking.id  # so that a second click finds it
-    address = own_address(booking, booked=1)
+    is_anothers = booking.made_at != now() and session.get("hold") != token  # as in details()
+    address = url_for("citizen.ask_find") if is_anothers else own_address(booking, booked=1)
     db.session.commit()
     session.pop("typed", None)
     return redirect(address, 303)
@@ -156,16 +157,22 @@ def _afresh(items: Sequence[Item]) -> list[Item]:
     return [(here().service(key) or abort(404), people) for key, people in keys]
 
 
-def _too_many(token: str, form: DetailsForm, person: Citizen) -> tuple[str, int]:
-    """429: the contact has all it may have. What that is goes to the contact, not to whoever typed it here."""
+def _too_many(token: str, form: DetailsForm, person: Citizen, limit: Exception) -> tuple[str, int]:
+    """429: the contact has all it may have, or very much was booked from this address.
+
+    What a contact has goes to the contact, not to whoever typed it here.
+    """
     db.session.rollback()
-    begin_write()
-    send_lists(town(), person.contacts, now())
-    db.session.commit()
-    words = _(
-        "This e-mail address or phone number has as many appointments as one may have. We have sent the list of them"
-        " there: cancel one that you do not need, or use another contact."
-    )
+    load_town()
+    words = _("Very many appointments were made from your connection today. Tell us how to reach you, or call us.")
+    if isinstance(limit, ContactLimit):
+        begin_write()
+        send_lists(town(), person.contacts, now())
+        db.session.commit()
+        words = _(
+            "This e-mail address or phone number has as many appointments as one may have. We have sent the list of"
+            " them there: cancel one that you do not need, or use another contact."
+        )
     form.form_errors.append(words)
     return _details_page(held_by(token), form), 429
 

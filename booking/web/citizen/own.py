@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 
 from booking import links
 from booking.appointments.booking import (
+    MovedOften,
     TooLate,
     cancel,
     cancellable_until,
@@ -155,6 +156,8 @@ def do_move(token: str, id: int) -> ResponseReturnValue:
         load_town()
         appointment = _movable(token, id)
         return _move_page(token, appointment, taken=start), 409
+    except MovedOften:
+        return moved_often()
     except TooLate:
         return too_late_to_move([appointment], token)
     db.session.commit()
@@ -229,6 +232,12 @@ def _movable(token: str, id: int) -> Appointment:
     if not (is_movable(appointment, now()) or has_first_choice):
         abort(make_response(too_late_to_move([appointment], token)))
     return appointment
+
+
+def moved_often() -> ResponseReturnValue:
+    """429: it was moved as often today as one may."""
+    text = _("You still have your time. If it does not suit you, call us or come back tomorrow.")
+    return failure(429, _("You have moved this appointment often enough today"), text)
 
 
 def too_late_to_move(appointments: Sequence[Appointment], token: str) -> ResponseReturnValue:

@@ -8,7 +8,7 @@ from datetime import datetime
 from flask import abort, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from booking.appointments.booking import TooLate, is_cancellable, is_movable
+from booking.appointments.booking import MovedOften, TooLate, is_cancellable, is_movable
 from booking.appointments.models import Appointment
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import nearest
@@ -19,7 +19,7 @@ from booking.db import db
 from booking.staff.audit import citizen_of
 from booking.web.citizen import citizen
 from booking.web.citizen.book import NEAREST, chosen_slot
-from booking.web.citizen.own import booking_of, too_late_to_cancel, too_late_to_move
+from booking.web.citizen.own import booking_of, moved_often, too_late_to_cancel, too_late_to_move
 from booking.web.citizen.several import legs_booked, offices_for
 from booking.web.citizen.times import free_times
 from booking.web.pages import now
@@ -42,6 +42,8 @@ def do_visit_move(token: str) -> ResponseReturnValue:
         db.session.rollback()
         load_town()
         return _move_page(token, _movable(token), taken=start), 409
+    except MovedOften:
+        return moved_often()
     except TooLate:
         return too_late_to_move(appointments, token)
     db.session.commit()
