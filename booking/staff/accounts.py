@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
-from booking.db import db
+from booking.db import Base, begin_write, db, run
 from booking.staff.models import Attempt, Role, Staff, StaffRole
 
 WINDOW = timedelta(minutes=15)
@@ -35,16 +35,22 @@ def hashed(password: str) -> str:
 
 
 def signed_in(municipality_id: int, email: str, password: str) -> Staff | None:
-    """The active account with this e-mail address and password, or None. Takes as long for unknown addresses."""
-    staff = db.session.scalar(
-        select(Staff).where(Staff.municipality_id == municipality_id, Staff.email == email.strip().lower())
-    )
-    known = staff.password_hash if staff else _NOBODY
+    """The active account with this e-mail address and password, or None. Takes as long for unknown addresses.
+
+    Commits, so that nobody waits for SQLite's write lock while the password is looked at, which takes long; the
+    account is then read again in a transaction that writes.
+    """
+    query = select(Staff).where(Staff.municipality_id == municipality_id, Staff.email == email.strip().lower())
+    staff = db.session.scalar(query)
+    known = _NOBODY if staff is None or staff.password_hash == NOT_CHOSEN else staff.password_hash
+    db.session.commit()
     try:
         _hasher.verify(known, password)
     except (VerificationError, InvalidHashError):
         return None
-    return staff if staff and staff.is_active else None
+    begin_write()
+    staff = db.session.scalar(query)
+    return staff if staff and staff.is_active and staff.password_hash == known else None
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,22 @@ def check_tries(limits: Iterable[Limit], now: datetime) -> None:
         count, oldest = db.session.execute(recent).one()
         if count > limit.tries:
             raise Throttled(oldest + limit.window)
+
+
+def begin_try(limits: Sequence[Limit], now: datetime) -> list[int]:
+    """Begins the writing transaction in which a try is looked at; what comes back takes it back.
+
+    Raises Throttled, with the try taken back, since nobody looks at it. Commits.
+    """
+    tries = record_try(limits, now)
+    begin_write()
+    try:
+        check_tries(limits, now)
+    except Throttled:
+        forget_tries(tries)
+        db.session.commit()
+        raise
+    return tries
 
 
 def forget_tries(ids: Iterable[int]) -> None:
@@ -131,9 +153,9 @@ def invite(municipality_id: int, email: str, name: str, language: str, now: date
     return staff
 
 
-def choose_password(staff: Staff, password: str) -> None:
+def choose_password(staff: Staff, password_hash: str) -> None:
     """Sets the password; links and sessions from before are void. Flushes."""
-    staff.password_hash, staff.invited_at = hashed(password), None
+    staff.password_hash, staff.invited_at = password_hash, None
     staff.generation += 1
     db.session.flush()
 
@@ -148,7 +170,12 @@ def set_roles(staff: Staff, role: Role, desk_ids: Iterable[int]) -> None:
 
 
 def is_last_administrator(staff: Staff) -> bool:
-    """Whether nobody else could let people in again."""
+    """Whether nobody else could let people in again.
+
+    Two administrators who send each other away at once wait here for each other, by the row of the municipality.
+    """
+    towns = Base.metadata.tables["municipality"]
+    run(update(towns).where(towns.c.id == staff.municipality_id).values(revision=towns.c.revision))
     others = select(Staff.id).join(Staff.roles).where(Staff.municipality_id == staff.municipality_id)
     others = others.where(Staff.id != staff.id, Staff.is_active, StaffRole.role == Role.ADMINISTRATOR)
     is_one = any(held.role == Role.ADMINISTRATOR for held in staff.roles)

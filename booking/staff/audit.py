@@ -83,7 +83,7 @@ _INSERT = insert(table(AuditLine))
 
 
 def trace_once(actor: Actor, action: str, object: tuple[str, int], now: datetime) -> None:
-    """Writes down that something was read, in a transaction of its own; once an hour for the same reader. Commits."""
+    """Notes what happens often (reading), in a transaction of its own; once an hour for the same person. Commits."""
     lines = table(AuditLine).c
     same = (lines.object_kind == object[0], lines.object_id == object[1], lines.action == action)
     recent = select(lines.id).where(*same, lines.staff_id == actor.staff_id, lines.at > now - AN_HOUR)

@@ -9,7 +9,9 @@ import base64
 from datetime import datetime
 
 import pyotp
+from sqlalchemy import func, update
 
+from booking.db import run, table
 from booking.links import Keys, derived_key
 from booking.staff.models import Staff
 
@@ -28,13 +30,20 @@ def address(key: bytes, staff: Staff, issuer: str) -> str:
 
 
 def accept(keys: Keys, staff: Staff, typed: str, now: datetime) -> bool:
-    """Whether these are the digits of now, of the step before or after; each is taken once only. Flushes nothing."""
+    """Whether these are the digits of now, of the step before or after.
+
+    Each is taken once only, also by two requests at once: the row itself says whether its step was still free.
+    """
     digits = "".join(typed.split())
-    for step in _steps(now):
-        if step > (staff.totp_step or 0) and any(_is_code(key, staff, digits, step) for key in keys):
-            staff.totp_step = step
-            return True
-    return False
+    fitting = [step for step in _steps(now) if any(_is_code(key, staff, digits, step) for key in keys)]
+    return any(_take(staff.id, step) for step in fitting)
+
+
+def _take(staff_id: int, step: int) -> bool:
+    rows = table(Staff)
+    is_free = func.coalesce(rows.c.totp_step, 0) < step
+    taken: int = run(update(rows).where(rows.c.id == staff_id, is_free).values(totp_step=step)).rowcount
+    return taken == 1
 
 
 def _steps(now: datetime) -> range:

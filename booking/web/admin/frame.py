@@ -77,9 +77,9 @@ def matching(things: Iterable[T], words_of: Callable[[T], str]) -> Sequence[T]:
     return [thing for thing in things if all(word in " ".join(words_in(words_of(thing))) for word in wanted)]
 
 
-def saved(object: tuple[str, int], action: str, words: str, address: str) -> ResponseReturnValue:
+def saved(object: tuple[str, int], action: str, words: str, address: str, **details: Any) -> ResponseReturnValue:
     """Writes the audit line, commits, and leads to the address, where the words are said."""
-    record(member(current_staff()), action, object, now())
+    record(member(current_staff()), action, object, now(), **details)
     db.session.commit()
     flash(words)
     return redirect(address, 303)

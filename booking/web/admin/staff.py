@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import Field, SelectField, ValidationError
+from wtforms import BooleanField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired
 
@@ -20,7 +20,7 @@ from booking import links
 from booking.config import LANGUAGES
 from booking.db import db
 from booking.spoken import language_name
-from booking.staff.accounts import invite, is_last_administrator, set_roles
+from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, set_roles
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
 from booking.web.admin import admin
@@ -41,13 +41,14 @@ ROLES = {
 
 
 class StaffForm(FlaskForm):  # type: ignore[misc]
-    """A member of staff: one role, at all desks or at some."""
+    """A member of staff: one role, at all desks or at some; which of both is never a guess."""
 
     name = line(_l("Name"), _l("Enter the name."), 120)
     email = EmailField(_l("E-mail address"), validators=[DataRequired(_l("Enter the e-mail address."))])
     language = SelectField(_l("Language"), choices=[SelectChoice(one, language_name(one)) for one in LANGUAGES])
     role = SelectField(_l("Role"), choices=[SelectChoice(role.value, name) for role, name in ROLES.items()])
-    desks = SeveralField(_l("Only at these desks; none means at all"), coerce=int)
+    all_desks = BooleanField(_l("At all desks, also those to come"))
+    desks = SeveralField(_l("Only at these desks"), coerce=int)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -58,6 +59,8 @@ class StaffForm(FlaskForm):  # type: ignore[misc]
     def validate_desks(self, field: Field) -> None:
         if field.data and self.role.data == Role.ADMINISTRATOR:
             raise ValidationError(_l("An administrator has all desks: tick none, or choose another role."))
+        if self.role.data != Role.ADMINISTRATOR and bool(field.data) == self.all_desks.data:
+            raise ValidationError(_l("Tick either all desks, or those at which this person works."))
 
 
 @admin.get("/staff")
@@ -94,8 +97,9 @@ def add_staff() -> ResponseReturnValue:
 def staff_one(id: int) -> ResponseReturnValue:
     row = _account(id)
     values: Mapping[str, Any] = {"role": row.roles[0].role.value if row.roles else Role.CLERK.value}
-    desks = [held.desk_id for held in row.roles if held.desk_id is not None]
-    return _page(StaffForm(obj=row, data={**values, "desks": desks}), row)
+    held = [one.desk_id for one in row.roles]
+    desks = {"all_desks": None in held, "desks": [id for id in held if id is not None]}
+    return _page(StaffForm(obj=row, data={**values, **desks}), row)
 
 
 @admin.post("/staff/<int:id>")
@@ -109,14 +113,19 @@ def save_staff(id: int) -> ResponseReturnValue:
         form.role.errors = [_("Somebody must stay administrator. Make another one first.")]
         return _page(form, row), 422
     row.name, row.email, row.language = form.name.data or "", (form.email.data or "").lower(), form.language.data
+    before = _roles(row)
     set_roles(row, Role(form.role.data), form.desks.data or [])
-    return saved(("staff", id), "change_staff", _("The account is saved."), back_to("staff_one", id=id))
+    words, details = _("The account is saved."), {"before": before, "after": _roles(row)}
+    return saved(("staff", id), "change_staff", words, back_to("staff_one", id=id), **details)
 
 
 @admin.post("/staff/<int:id>/invite")
 def invite_again(id: int) -> ResponseReturnValue:
-    """A new link to choose a password; older links and all sessions of the account end."""
+    """A new link to choose a password; the old password, older links and all sessions of the account end."""
     row = _account(id)
+    if is_last_administrator(row):
+        abort(409)
+    row.password_hash = NOT_CHOSEN
     row.generation += 1
     row.invited_at = now()
     return saved(("staff", id), "invite", _("There is a new link; the old one is void."), back_to("staff_one", id=id))
@@ -167,6 +176,11 @@ def _is_taken(form: StaffForm, id: int | None) -> bool:
 def _account(id: int) -> Staff:
     require(Role.ADMINISTRATOR, None)
     return db.session.scalar(select(Staff).where(Staff.id == id, Staff.municipality_id == town().id)) or abort(404)
+
+
+def _roles(row: Staff) -> list[tuple[str, int | None]]:
+    """Role and desk (None: all), as an audit line keeps them."""
+    return [(held.role.value, held.desk_id) for held in row.roles]
 
 
 def _desks() -> dict[int, str]:

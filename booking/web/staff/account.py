@@ -16,8 +16,16 @@ from wtforms.validators import DataRequired, EqualTo, Length
 
 from booking import links
 from booking.db import begin_write, db
-from booking.staff.accounts import Limit, Throttled, check_tries, choose_password, forget_tries, record_try
-from booking.staff.audit import member, record
+from booking.staff.accounts import (
+    LONGEST_WINDOW,
+    Limit,
+    Throttled,
+    begin_try,
+    choose_password,
+    forget_tries,
+    hashed,
+)
+from booking.staff.audit import member, record, trace_once
 from booking.staff.models import Staff
 from booking.staff.twofactor import accept, address, secret
 from booking.web.forms import stripped
@@ -59,12 +67,16 @@ def join(token: str) -> ResponseReturnValue:
 
 @door.post("/join/<token>")
 def do_join(token: str) -> ResponseReturnValue:
-    """Sets the password and signs in; the link is void from then on."""
+    """Sets the password and signs in, or asks for the digits first; the link is void from then on."""
     row, form = _invited(token), PasswordForm()
     if not form.validate():
         return render_template("staff/join.html", form=form, row=row, token=token), 422
-    choose_password(row, form.password.data or "")
-    return enter(row)
+    db.session.rollback()  # hashing takes long: nobody waits for SQLite's write lock meanwhile
+    password_hash = hashed(form.password.data or "")
+    begin_write()
+    row = _invited(token)
+    choose_password(row, password_hash)
+    return begin_half(row) if row.has_totp else enter(row)
 
 
 @door.get("/sign-in/digits")
@@ -80,15 +92,12 @@ def check_digits() -> ResponseReturnValue:
     row, form = _half_signed_in(), DigitsForm()
     if not form.validate():
         return render_template("staff/digits.html", form=form, wait_until=None), 422
-    limits = [Limit(links.pseudonym(_keys()[0], "digits", str(row.id)), 5)]
-    row_id, typed = row.id, form.digits.data or ""
-    tries = record_try(limits, now())
-    begin_write()
+    limits = _limits(row)
+    actor, row_id, typed = member(row), row.id, form.digits.data or ""
     try:
-        check_tries(limits, now())
+        tries = begin_try(limits, now())
     except Throttled as error:
-        forget_tries(tries)
-        db.session.commit()
+        trace_once(actor, "digits_refused", ("staff", row_id), now())
         return _digits_page(form, error.until), 429
     row = db.session.get_one(Staff, row_id)
     if not accept(_keys(), row, typed, now()):
@@ -158,6 +167,15 @@ def _invited(token: str) -> Staff:
     if row.generation != claim.generation or row.invited_at is None or now() > row.invited_at + INVITED_FOR:
         abort(410)
     return row
+
+
+def _limits(row: Staff) -> list[Limit]:
+    """Six digits must not be guessed in months: 5 tries in a quarter of an hour, 20 in a week.
+
+    They begin anew with another generation: an administrator's new link, or setting the second factor up again.
+    """
+    about = links.pseudonym(_keys()[0], "digits", f"{row.id}:{row.generation}")
+    return [Limit(about, 5), Limit(links.pseudonym(_keys()[0], "digits-week", about), 20, LONGEST_WINDOW)]
 
 
 def _digits_page(form: DigitsForm, wait_until: datetime | None = None) -> str:

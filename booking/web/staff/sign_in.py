@@ -11,16 +11,7 @@ from flask_babel import gettext as _
 from flask_login import logout_user
 
 from booking import links
-from booking.db import begin_write, db
-from booking.staff.accounts import (
-    Limit,
-    Throttled,
-    address_of,
-    check_tries,
-    forget_tries,
-    record_try,
-    signed_in,
-)
+from booking.staff.accounts import Limit, Throttled, address_of, begin_try, forget_tries, signed_in
 from booking.web.forms import SignInForm
 from booking.web.pages import now
 from booking.web.staff import door
@@ -43,13 +34,9 @@ def do_sign_in() -> ResponseReturnValue:
         return _page(form), 422
     email, password = form.email.data or "", form.password.data or ""
     limits = _limits(email)
-    tries = record_try(limits, now())
-    begin_write()
     try:
-        check_tries(limits, now())
+        tries = begin_try(limits, now())
     except Throttled as error:
-        forget_tries(tries)  # it was not looked at
-        db.session.commit()
         return _page(form, error.until), 429
     account = signed_in(town().id, email, password)
     if account is None:

@@ -1,0 +1,216 @@
+"""What nobody gets by a link, by guessing, or by being the second of two at once."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
+
+import pyotp
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select
+
+from booking.db import begin_write, db
+from booking.staff import accounts
+from booking.staff.accounts import NOT_CHOSEN, is_last_administrator, set_roles
+from booking.staff.models import AuditLine, Role, Staff, StaffRole
+from booking.staff.twofactor import accept, secret
+from tests.conftest import KEYS, Clock
+from tests.factories import PASSWORD, Town, make_staff
+from tests.pages import Page, Visitor
+from tests.test_admin import ADMIN, fill
+from tests.test_admin_staff import (
+    NEW,
+    account_of,
+    choose,
+    digits,
+    fill_account,
+    half,
+    invited,
+    set_up,
+)
+from tests.test_staff_pages import signed_in
+
+pytestmark = pytest.mark.townhall
+
+OTHER = "another password for mia"
+
+
+def new_link(app: Flask, name: str) -> str:
+    """Ann makes a new link for the account; its path."""
+    ann = signed_in(app, "ann")
+    page = ann.follow(ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, name)}").form("/invite")))
+    link = re.search(r"/testdorp/staff/join/[^\"]+", page.response.get_data(as_text=True))
+    assert link
+    return link[0]
+
+
+def test_a_new_link_does_not_replace_the_digits(app: Flask, town: Town, management: None, clock: Clock) -> None:
+    totp = set_up(app, clock)
+    mia = Visitor(app)
+
+    assert choose(mia, new_link(app, "mia"), OTHER).location.endswith("/sign-in/digits")
+
+    assert "/sign-in" in mia.get(f"{ADMIN}/").location
+    assert digits(mia, totp.at(clock.now)).status == 303
+    assert mia.get(f"{ADMIN}/").status == 200
+
+
+def test_a_new_link_ends_the_old_password(app: Flask, town: Town, management: None) -> None:
+    new_link(app, "mia")
+
+    assert Visitor(app).sign_in("testdorp", "mia@testdorp.example.org", PASSWORD).status == 422
+
+
+def test_the_last_administrator_keeps_the_password(app: Flask, town: Town, management: None) -> None:
+    ann = signed_in(app, "ann")
+
+    assert ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, 'ann')}").form("/invite")).status == 409
+
+    assert Visitor(app).sign_in("testdorp", "ann@testdorp.example.org", PASSWORD).status == 303
+
+
+def test_digits_cannot_be_guessed_for_weeks(app: Flask, town: Town, management: None, clock: Clock) -> None:
+    totp = set_up(app, clock)
+    for _round in range(4):
+        visitor = half(app)
+        assert [digits(visitor, "111111").status for _try in range(5)] == [422] * 5
+        clock.advance(minutes=16)
+
+    visitor = half(app)
+    assert digits(visitor, totp.at(clock.now)).status == digits(visitor, totp.at(clock.now)).status == 429
+
+    with app.app_context():  # written down once
+        lines = db.session.scalars(select(AuditLine).where(AuditLine.action == "digits_refused")).all()
+        assert [line.object_id for line in lines] == [account_of(app, "mia")]
+    clock.advance(days=7)
+    assert digits(half(app), totp.at(clock.now)).status == 303
+
+
+def test_two_requests_with_the_same_digits_are_one_too_many(town: Town, context: Flask, clock: Clock) -> None:
+    made = make_staff(town.municipality_id, "mia@testdorp.example.org", Role.MANAGER)
+    db.session.commit()
+    both = []
+    for _request in range(2):  # each has read the account before the other one's digits were taken
+        both.append(db.session.get_one(Staff, made.id))
+        _known = both[-1].totp_step
+        db.session.expunge(both[-1])
+        made = both[-1]
+    db.session.rollback()
+    typed = pyotp.TOTP(secret(KEYS[0], made)).at(clock.now)
+
+    taken = []
+    for one in both:
+        begin_write()
+        taken.append(accept(KEYS, one, typed, clock.now))
+        db.session.commit()
+
+    assert taken == [True, False]
+
+
+def test_two_administrators_who_send_each_other_away_leave_one(app: Flask, town: Town, management: None) -> None:
+    with app.app_context():
+        make_staff(town.municipality_id, "anton@testdorp.example.org", Role.ADMINISTRATOR)
+        db.session.commit()
+    both_have_asked = Barrier(2)
+
+    def send_away(id: int) -> None:
+        with app.app_context():
+            begin_write()
+            other = db.session.get_one(Staff, id)
+            is_last = is_last_administrator(other)
+            with suppress(BrokenBarrierError):
+                both_have_asked.wait(timeout=1)  # the other one may have to wait for our commit
+            if not is_last:
+                set_roles(other, Role.CLERK, [])
+            db.session.commit()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(send_away, [account_of(app, "ann"), account_of(app, "anton")]))
+
+    with app.app_context():
+        left = db.session.scalars(select(StaffRole).where(StaffRole.role == Role.ADMINISTRATOR)).all()
+        assert len(left) == 1
+
+
+class Watched:
+    """Looks at passwords as ever, and remembers what was looked at; no transaction may be open meanwhile."""
+
+    def __init__(self) -> None:
+        self.hashes: list[str] = []
+        self._real = accounts._hasher
+
+    def verify(self, known: str, password: str) -> bool:
+        assert not db.session().in_transaction()
+        self.hashes.append(known)
+        return self._real.verify(known, password)
+
+    def hash(self, password: str) -> str:
+        assert not db.session().in_transaction()
+        return self._real.hash(password)
+
+
+@pytest.fixture
+def watched(app: Flask, management: None, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """From now on; the accounts are there already."""
+    watched = Watched()
+    monkeypatch.setattr(accounts, "_hasher", watched)
+    return watched
+
+
+def test_nobody_waits_for_the_database_while_a_password_is_looked_at(app: Flask, town: Town, watched: Watched) -> None:
+    assert Visitor(app).sign_in("testdorp", "mia@testdorp.example.org", "wrong").status == 422
+    _ann, _page, path = invited(app, town)
+
+    assert choose(Visitor(app), path).status == 303
+
+    assert len(watched.hashes) == 2  # Mia's and Ann's
+
+
+def test_an_account_that_waits_for_its_password_takes_as_long(app: Flask, town: Town, watched: Watched) -> None:
+    invited(app, town)
+
+    assert Visitor(app).sign_in("testdorp", NEW["email"], NOT_CHOSEN).status == 422
+    assert Visitor(app).sign_in("testdorp", NEW["email"], "nobody has this password").status == 422
+
+    assert watched.hashes[-1].startswith("$argon2") and len(watched.hashes) == 3
+
+
+def test_who_loses_the_only_desk_does_not_get_all(app: Flask, town: Town, management: None) -> None:
+    ann, dora = signed_in(app, "ann"), account_of(app, "dora")
+    with app.app_context():  # what removing the desk does
+        db.session.execute(delete(StaffRole).where(StaffRole.staff_id == dora))
+        db.session.commit()
+
+    page = fill_account(ann, dora)
+
+    assert page.status == 422 and "Tick either all desks" in page.text
+    assert roles_of(app, dora) == []
+    assert fill_account(ann, dora, all_desks="y").status == 303
+    assert roles_of(app, dora) == [("clerk", None)]
+
+
+def test_both_all_desks_and_some_is_asked_again(app: Flask, town: Town, management: None) -> None:
+    ann = signed_in(app, "ann")
+
+    assert fill_account(ann, account_of(app, "dora"), all_desks="y").status == 422
+    assert fill_account(ann, account_of(app, "bob"), desks=str(town.desk_id)).status == 422
+    assert fill(ann, "/staff/new", **NEW).status == 422
+
+
+def test_the_log_says_which_roles_were_changed(app: Flask, town: Town, management: None) -> None:
+    ann, dora = signed_in(app, "ann"), account_of(app, "dora")
+
+    saved: Page = fill_account(ann, dora, role="lead")
+
+    assert saved.status == 303
+    with app.app_context():
+        line = db.session.scalars(select(AuditLine).where(AuditLine.action == "change_staff")).one()
+        assert line.details == {"before": [["manager", town.desk_id]], "after": [["lead", town.desk_id]]}
+
+
+def roles_of(app: Flask, id: int) -> list[tuple[str, int | None]]:
+    with app.app_context():
+        return [(held.role.value, held.desk_id) for held in db.session.get_one(Staff, id).roles]
