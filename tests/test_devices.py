@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from booking import links
 from booking.appointments.models import Appointment, Visit
@@ -14,6 +14,7 @@ from booking.appointments.visits import take_step, take_ticket, undo
 from booking.db import begin_write, db
 from booking.staff.models import AuditLine, Device, DeviceKind, Role
 from booking.townhall.models import Desk, Office, Service
+from booking.web.device.kiosk import NUMBERS
 from tests.conftest import KEYS, Clock
 from tests.factories import Town, make_desk, make_office, make_staff, make_town
 from tests.pages import Page, Visitor
@@ -98,9 +99,12 @@ def test_checking_in_twice_shows_the_same_number(app: Flask, desk: Town, kiosk: 
 
 
 def test_another_day_another_office_and_nonsense_are_said(app: Flask, desk: Town, kiosk: Visitor) -> None:
-    tomorrow = appointment(app, desk, start=TEN + timedelta(days=1))
+    tomorrow = codes(app, appointment(app, desk, start=TEN + timedelta(days=1)))
 
-    assert "Your appointment is on Tuesday 24 November, 10:00" in show(kiosk, codes(app, tomorrow)["reference"]).text
+    assert "Your appointment is on Tuesday 24 November, 10:00" in show(kiosk, tomorrow["qr"]).text
+    by_reference = show(kiosk, tomorrow["reference"]).text
+    assert "You have no appointment here today. Please go to the reception." in by_reference
+    assert "24 November" not in by_reference and "10:00" not in by_reference
     assert "We do not find an appointment" in show(kiosk, "ABCDEFG").text
     assert "We do not find an appointment" in show(kiosk, "").text
     with app.app_context():
@@ -127,6 +131,36 @@ def test_who_has_no_appointment_takes_a_number(app: Flask, desk: Town, kiosk: Vi
 
     assert "Your number 1" in number.text and "You will be called at about 09:00." in number.text
     assert "Your number 2" in question.text and "1 person is before you" in question.text
+
+
+def test_a_kiosk_gives_no_more_numbers_than_people_can_take(
+    app: Flask, desk: Town, kiosk: Visitor, clock: Clock
+) -> None:
+    address = f"{KIOSK}/walk-in/{desk.desk_id}"
+    form = next(form for form in kiosk.get(address).forms if form.buttons)
+    form.action = address
+    for _ in range(NUMBERS):
+        assert kiosk.press(form, 0).status == 303
+
+    refused = kiosk.press(form, 0)
+
+    assert refused.status == 429 and "Please go to the reception" in refused.text
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Visit)) == NUMBERS
+    clock.advance(minutes=15)
+    assert kiosk.press(form, 0).status == 303
+
+
+def test_a_screen_is_no_kiosk_and_a_kiosk_no_screen(app: Flask, desk: Town, kiosk: Visitor, screen: Visitor) -> None:
+    form = next(form for form in kiosk.get(f"{KIOSK}/walk-in/{desk.desk_id}").forms if form.buttons)
+
+    assert kiosk.get(DISPLAY).status == 404
+    for page in (KIOSK, f"{KIOSK}/appointment", f"{KIOSK}/walk-in", f"{KIOSK}/walk-in/{desk.desk_id}"):
+        assert screen.get(page).status == 404
+    for page in (f"{KIOSK}/appointment", f"{KIOSK}/walk-in/{desk.desk_id}"):
+        assert screen.post(page, form.values).status in (400, 404)
+    with app.app_context():
+        assert db.session.scalars(select(Visit)).all() == []
 
 
 def test_the_screen_shows_numbers_and_counters_and_never_names(app: Flask, desk: Town, screen: Visitor) -> None:
@@ -173,6 +207,17 @@ def test_a_link_that_is_only_looked_at_signs_nothing_in(app: Flask, desk: Town) 
     assert visitor.get(KIOSK).status == 404
 
 
+def test_a_link_signs_one_browser_in_and_no_other(app: Flask, desk: Town) -> None:
+    address = link(add(app, desk, DeviceKind.KIOSK))
+    device, other = Visitor(app), Visitor(app)
+    waiting = other.get(address).forms[0].values
+    assert device.post(address, device.get(address).forms[0].values).status == 303
+
+    assert other.post(address, waiting).status == other.get(address).status == 410
+
+    assert (device.get(KIOSK).status, other.get(KIOSK).status) == (200, 404)
+
+
 @pytest.mark.parametrize("button", ["renew", "end"])
 @pytest.mark.usefixtures("people")
 def test_a_device_is_signed_out_at_once(app: Flask, town: Town, button: str) -> None:
@@ -180,13 +225,13 @@ def test_a_device_is_signed_out_at_once(app: Flask, town: Town, button: str) -> 
     device, lead = opened(app, link(id)), signed_in(app, "bob")
     assert device.get(KIOSK).status == 200
     page = lead.get("/testdorp/staff/devices")
-    assert link(id) in page.response.text
+    assert link(id) not in page.response.text and link(id, 2) in page.response.text
 
     values = page.forms[-1].values
     assert lead.post(f"/testdorp/staff/devices/{id}/{button}", values).status == 303
 
     assert device.get(KIOSK).status == 404
-    assert device.get(link(id)).status == 410
+    assert device.get(link(id)).status == device.get(link(id, 2)).status == 410
     assert signed_in(app, "alice").get("/testdorp/staff/devices").status == 404  # a clerk leads nothing
 
 

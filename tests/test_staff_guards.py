@@ -10,25 +10,26 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.routing import Rule
 
-from booking.appointments.visits import take_ticket
+from booking.appointments.booking import place
+from booking.appointments.models import Appointment, Visit
+from booking.appointments.visits import take_step, take_ticket, undo
 from booking.db import begin_write, db
+from booking.staff.audit import citizen_of
 from booking.staff.models import Device, DeviceKind, Staff
-from booking.townhall.models import Desk
-from tests.factories import PASSWORD, Town
+from booking.townhall.models import Desk, Municipality, Office
+from tests.factories import PASSWORD, Town, make_counter, make_desk, make_office, make_staff
 from tests.pages import Visitor
 from tests.test_guards import address, day, rules
-from tests.test_staff_pages import signed_in
-from tests.test_visits import NINE, press
+from tests.test_staff_pages import appointment, people, signed_in
+from tests.test_visits import NINE, TEN, press, subject
 
-__all__ = ["day"]
+__all__ = ["day", "people"]
 pytestmark = pytest.mark.house
 
 
 @pytest.fixture
 def full(app: Flask, town: Town, day: int) -> int:
     """Also a clerk of the desk, a walk-in there and a kiosk: whatever has the number 1 is of that desk."""
-    from tests.factories import make_staff
-
     with app.app_context():
         begin_write()
         make_staff(town.municipality_id, "alice@testdorp.example.org", desk_id=town.desk_id)
@@ -88,3 +89,33 @@ def test_a_session_that_has_ended_opens_nothing(app: Flask, full: int, how: str)
                 assert status == 302 and "/staff/sign-in" in location, rule.rule
             else:
                 assert status in (400, 403), rule.rule  # the token of the form has ended with the session
+
+
+@pytest.mark.parametrize("where", ["another desk", "another office"])
+@pytest.mark.usefixtures("people")
+def test_a_clerk_has_no_say_over_what_was_moved_to_another_desk(app: Flask, town: Town, where: str) -> None:
+    id, alice = appointment(app, town), signed_in(app, "alice")
+    steps, token = f"/testdorp/staff/appointment/{id}", {"csrf_token": token_of(alice), "note": "Brings a photo"}
+    assert alice.post(f"{steps}/note", token).status == 303
+    with app.app_context():
+        begin_write()
+        take_step("arrive", subject(id, town), press(at=NINE))
+        undo(subject(id, town), press(at=NINE))  # by mistake: a number was drawn, and they are expected again
+        office = db.session.get_one(Office, town.office_id)
+        if where == "another office":
+            office = make_office(db.session.get_one(Municipality, town.municipality_id), 2)
+        desk = make_desk(office, key="building")
+        make_staff(town.municipality_id, "dora@testdorp.example.org", desk_id=desk.id)
+        counter = make_counter(desk)
+        take_ticket(desk, None, 1, press(at=NINE))  # the number 1 of another office
+        place(db.session.get_one(Appointment, id), counter.id, TEN, citizen_of(town.municipality_id), NINE)
+        db.session.commit()
+        visit = db.session.scalars(select(Visit).where(Visit.appointment_id == id)).one()
+        assert (visit.desk_id, visit.office_id, visit.note) == (desk.id, office.id, "Brings a photo")
+        visit_id = visit.id
+
+    for step in (f"{steps}/arrive", f"{steps}/note", f"/testdorp/staff/visit/{visit_id}/note"):
+        assert alice.post(step, token).status == 404
+
+    dora = signed_in(app, "dora")
+    assert dora.post(f"{steps}/arrive", {"csrf_token": token_of(dora)}).status == 303

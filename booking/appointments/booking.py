@@ -19,7 +19,6 @@ from booking.appointments.models import (
     Booking,
     Channel,
     Hold,
-    VisitState,
 )
 from booking.appointments.needs import needs_in, with_needs
 from booking.appointments.notices import announce, notices
@@ -145,9 +144,23 @@ def place(appointment: Appointment, counter_id: int, start: datetime, actor: Act
     appointment.changed_at = now
     db.session.flush()
     db.session.refresh(appointment)
+    _take_visit_along(appointment)
     announce(appointment, appointment.counter.desk.office.municipality, Kind.MOVE, now)
     record(actor, "move", ("appointment", appointment.id), now, before=before.isoformat(), after=start.isoformat())
     db.session.flush()
+
+
+def _take_visit_along(appointment: Appointment) -> None:
+    """A visit that has not begun, which a note makes, goes to the desk that is responsible now; numbers stay behind."""
+    if appointment.visit is None:
+        return
+    visit, desk = appointment.visit, appointment.counter.desk
+    db.session.refresh(visit)
+    if visit.has_come:
+        return
+    if visit.office_id != desk.office_id:
+        visit.came_on = visit.number = None
+    visit.office_id, visit.desk_id = desk.office_id, desk.id
 
 
 def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
@@ -201,8 +214,7 @@ def is_cancellable(appointment: Appointment, now: datetime) -> bool:
 
 def is_to_come(appointment: Appointment, now: datetime) -> bool:
     """Whether anything can still be changed about it: not when it has begun, nor once they are there."""
-    visit = appointment.visit
-    has_come = visit is not None and visit.state not in (VisitState.EXPECTED, VisitState.MISSED)
+    has_come = appointment.visit is not None and appointment.visit.has_come
     return appointment.is_booked and now < appointment.starts_at and not has_come
 
 

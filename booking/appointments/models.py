@@ -192,6 +192,11 @@ class Visit(Base):
 
     __mapper_args__ = {"version_id_col": version}
 
+    @property
+    def has_come(self) -> bool:
+        """Whether it began: neither expected nor given up as missed."""
+        return self.state not in (VisitState.EXPECTED, VisitState.MISSED)
+
 
 class VisitStep(Base):
     """One step of a visit and how the visit stood before it: to take it back, and to count how long things took."""

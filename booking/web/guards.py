@@ -12,7 +12,7 @@ from flask_login import current_user
 from booking import links
 from booking.db import db
 from booking.staff.accounts import may
-from booking.staff.models import Device, Role, Staff
+from booking.staff.models import Device, DeviceKind, Role, Staff
 from booking.web.towns import here, town
 
 DEVICE_COOKIE = "balie-device"  # of its own: a screen stays signed in over a weekend, people do not
@@ -77,14 +77,14 @@ def require(role: Role, desk_id: int | None) -> Staff:
     return staff
 
 
-def current_device() -> Device:
-    """The kiosk or screen that asks; 404 for anybody else."""
+def current_device(kind: DeviceKind | None = None) -> Device:
+    """The kiosk or screen that asks, of this kind if one is said; 404 for anybody else."""
     keys = current_app.extensions["balie"]["settings"].keys
     claim = links.claim(keys, DEVICE_COOKIE, request.cookies.get(DEVICE_COOKIE, ""))
     device = db.session.get(Device, claim.id) if claim else None
     if claim is None or device is None or device.ended_at or device.generation != claim.generation:
         abort(404)
-    if device.office_id not in here().offices:
+    if device.office_id not in here().offices or kind not in (None, device.kind):
         abort(404)
     return device
 

@@ -8,6 +8,7 @@ from flask import make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from booking.appointments.calls import last_calls
+from booking.staff.models import DeviceKind
 from booking.web.device import device
 from booking.web.guards import current_device
 from booking.web.language import language
@@ -20,7 +21,7 @@ SHOWN = 4
 @device.get("/display")
 def display() -> ResponseReturnValue:
     """Asked again every few seconds with its ETag; the page itself says when it lost the network."""
-    office = here().offices[current_device().office_id]
+    office = here().offices[current_device(DeviceKind.DISPLAY).office_id]
     key = (seen_activity(office.id), here().revision, today(), language(), office.id)
     etag = sha256(repr(key).encode()).hexdigest()[:24]
     if request.if_none_match.contains(etag):

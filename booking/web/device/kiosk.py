@@ -19,6 +19,7 @@ from booking.appointments.visits import PRESENT, NotNow, Press, state_of, take_s
 from booking.db import begin_write, db
 from booking.staff.accounts import Limit, Throttled, check_tries, forget_tries, record_try
 from booking.staff.audit import device_of
+from booking.staff.models import DeviceKind
 from booking.townhall.models import Desk, Office, Service
 from booking.web.device import device
 from booking.web.guards import current_device
@@ -27,6 +28,7 @@ from booking.web.pages import now, today
 from booking.web.towns import here, town
 
 TRIES = 30  # within a quarter of an hour, of one kiosk
+NUMBERS = 60  # the same, for people without an appointment: one every fifteen seconds
 TOKEN = re.compile(r"\d+-\d+-[a-z2-7]{32}")
 
 
@@ -44,7 +46,7 @@ def ask_code() -> ResponseReturnValue:
 @device.post("/kiosk/appointment")
 def check_in() -> ResponseReturnValue:
     """Finds the appointment of today by its reference, its four digits or its QR code, and says that they are here."""
-    shown, limits = request.form.get("code", "")[:300], [_limit()]
+    shown, limits = request.form.get("code", "")[:300], [_limit("kiosk", TRIES)]
     tries = record_try(limits, now())
     begin_write()
     try:
@@ -84,14 +86,22 @@ def choose_desk() -> ResponseReturnValue:
 def choose_service(desk_id: int) -> ResponseReturnValue:
     """What for: what this desk does without an appointment, or only a question."""
     desk = _desk(desk_id)
-    services = [] if "question" in request.args else _services(desk)
-    return render_template("device/services.html", office=_office(), desk=desk, services=services)
+    return _services_page(desk)
 
 
 @device.post("/kiosk/walk-in/<int:desk_id>")
 def take_number(desk_id: int) -> ResponseReturnValue:
-    """A number for somebody without an appointment."""
+    """A number for somebody without an appointment; not for one who presses again and again."""
+    limits = [_limit("kiosk-number", NUMBERS)]
+    tries = record_try(limits, now())
+    begin_write()
     desk, key = _desk(desk_id), request.form.get("service", "")
+    try:
+        check_tries(limits, now())
+    except Throttled:
+        forget_tries(tries)
+        db.session.commit()
+        return _services_page(desk, _("Too many numbers were taken here. Please go to the reception.")), 429
     service = next((one for one in _services(desk) if one.key == key), None) if key else None
     if key and service is None:
         abort(404)
@@ -113,12 +123,20 @@ def number(id: int) -> ResponseReturnValue:
     )
 
 
+def _services_page(desk: Desk, problem: str | None = None) -> str:
+    services = [] if "question" in request.args else _services(desk)
+    return render_template("device/services.html", office=_office(), desk=desk, services=services, problem=problem)
+
+
 def _code_page(problem: str) -> str:
     return render_template("device/code.html", office=_office(), problem=problem)
 
 
 def _found(shown: str) -> tuple[Appointment | None, str]:
-    """The appointment of today in this office behind what was typed or shown, or why there is none."""
+    """The appointment of today in this office behind what was typed or shown, or why there is none.
+
+    When and where it is instead is said only for a QR code: a reference stands on papers that others see.
+    """
     booking = _booking(shown)
     if booking is None:
         return None, _("We do not find an appointment with this code. Try again, or go to the reception.")
@@ -126,6 +144,8 @@ def _found(shown: str) -> tuple[Appointment | None, str]:
     mine = [one for one in to_come if _day_of(one) == today() and one.counter.desk.office_id == _office().id]
     if mine:
         return next((one for one in mine if state_of(one) != VisitState.SERVED), mine[0]), ""
+    if not TOKEN.search(shown):
+        return None, _("You have no appointment here today. Please go to the reception.")
     other = next((one for one in to_come if one.starts_at > now()), None)
     if other is None:
         return None, _("This appointment is cancelled or over. Please go to the reception.")
@@ -160,7 +180,7 @@ def _day_of(appointment: Appointment) -> date:
 
 
 def _office() -> Office:
-    found: Office = here().offices[current_device().office_id]
+    found: Office = here().offices[current_device(DeviceKind.KIOSK).office_id]
     return found
 
 
@@ -172,9 +192,9 @@ def _services(desk: Desk) -> list[Service]:
     return [one for one in here().services if one.desk_key == desk.key and one.walk_in != "no"]
 
 
-def _limit() -> Limit:
-    key = _keys()[0]
-    return Limit(links.pseudonym(key, "kiosk", str(current_device().id)), TRIES)
+def _limit(purpose: str, tries: int) -> Limit:
+    device = current_device(DeviceKind.KIOSK)
+    return Limit(links.pseudonym(_keys()[0], purpose, str(device.id)), tries)
 
 
 def _keys() -> links.Keys:

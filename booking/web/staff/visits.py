@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking.appointments.agenda import found, found_visit
-from booking.appointments.models import Appointment, Visit
+from booking.appointments.models import Appointment, Visit, VisitState
 from booking.appointments.queue import call_next, place_of
 from booking.appointments.visits import (
     STEPS,
@@ -46,14 +46,17 @@ OTHER_STEPS: dict[str, Callable[[Subject, Press], Visit]] = {
 def step_appointment(id: int, step: str) -> ResponseReturnValue:
     """One step of the visit of an appointment; then back to the page it was pressed on."""
     appointment = found(town().id, id) or abort(404)
-    at = appointment.visit.desk_id if appointment.visit else appointment.counter.desk_id
-    return _step(appointment, step, require_one_of(at, appointment.counter.desk_id))
+    visit, own = appointment.visit, appointment.counter.desk_id
+    at = visit.desk_id if visit and visit.state != VisitState.EXPECTED else own
+    return _step(appointment, step, require_one_of(at, own))
 
 
 @staff.post("/visit/<int:id>/<step>")
 def step_visit(id: int, step: str) -> ResponseReturnValue:
     """The same for a visit without an appointment."""
     visit = found_visit(town().id, id) or abort(404)
+    if visit.appointment_id is not None:
+        return step_appointment(visit.appointment_id, step)
     return _step(visit, step, require(Role.CLERK, visit.desk_id))
 
 
