@@ -30,6 +30,7 @@ from tests.test_admin_staff import (
     half,
     invited,
     set_up,
+    shown_secret,
 )
 from tests.test_staff_pages import signed_in
 
@@ -70,6 +71,50 @@ def test_the_last_administrator_keeps_the_password(app: Flask, town: Town, manag
     assert ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, 'ann')}").form("/invite")).status == 409
 
     assert Visitor(app).sign_in("testdorp", "ann@testdorp.example.org", PASSWORD).status == 303
+
+
+def secret_in(page: Page) -> str:
+    found = re.search(r"\b[A-Z2-7]{32}\b", page.text)
+    return found[0] if found else ""
+
+
+def test_an_open_session_alone_shows_no_secret(app: Flask, town: Town, management: None, clock: Clock) -> None:
+    mia = signed_in(app, "mia")
+    assert not secret_in(mia.get("/testdorp/staff/account"))
+
+    refused = shown_secret(mia, "wrong")
+    assert refused.status == 422 and not secret_in(refused)
+    page = shown_secret(mia)
+    assert secret_in(page) != secret_in(shown_secret(mia)) != ""  # each is shown once
+
+    wrong = mia.send(page.form("/second-factor"), digits=pyotp.TOTP(secret_in(page)).at(clock.now))
+    assert wrong.status == 422 and not secret_in(wrong)
+    for _try in range(4):
+        shown_secret(mia, "wrong")
+    assert shown_secret(mia).status == 429
+
+
+def test_a_new_password_makes_a_secret_from_before_void(app: Flask, town: Town, management: None, clock: Clock) -> None:
+    seen = pyotp.TOTP(secret_in(shown_secret(signed_in(app, "mia"))))
+    mia, path = Visitor(app), new_link(app, "mia")
+    assert choose(mia, path).status == 303
+
+    token = mia.get("/testdorp/staff/account").form("/second-factor/secret").values
+    answer = mia.post("/testdorp/staff/account/second-factor", {**token, "digits": seen.at(clock.now)})
+
+    assert answer.status == 422
+
+
+def test_other_sessions_end_when_the_second_factor_is_on(
+    app: Flask, town: Town, management: None, clock: Clock
+) -> None:
+    other, mia = signed_in(app, "mia"), signed_in(app, "mia")
+    page = shown_secret(mia)
+
+    page = mia.send(page.form("/second-factor"), digits=pyotp.TOTP(secret_in(page)).at(clock.now))
+
+    assert "From now on you sign in with the digits" in mia.follow(page).text
+    assert "/sign-in" in other.get("/testdorp/staff/account").location
 
 
 def test_digits_cannot_be_guessed_for_weeks(app: Flask, town: Town, management: None, clock: Clock) -> None:

@@ -52,6 +52,9 @@ def test_the_page_of_ones_own_account(demo: House, chromium: Browser) -> None:
         page = context.new_page()
         sign_in(page, demo, ADMINISTRATOR)
         page.goto(f"{demo.url}/lindebeek/staff/account")
+        judge(page, "nl")
+        page.fill("#password", demo.sign_ins[ADMINISTRATOR])
+        page.click("main form button")
         expect(page.locator(".qr")).to_be_visible()
         judge(page, "nl")
 

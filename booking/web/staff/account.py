@@ -24,6 +24,7 @@ from booking.staff.accounts import (
     choose_password,
     forget_tries,
     hashed,
+    signed_in,
 )
 from booking.staff.audit import member, record, trace_once
 from booking.staff.models import Staff
@@ -51,6 +52,10 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     again = PasswordField(
         _l("The same again"), validators=[EqualTo("password", message=_l("The two passwords are not the same."))]
     )
+
+
+class OwnPasswordForm(FlaskForm):  # type: ignore[misc]
+    password = PasswordField(_l("Password"), validators=[DataRequired(_l("Enter your password."))])
 
 
 class DigitsForm(FlaskForm):  # type: ignore[misc]
@@ -109,20 +114,46 @@ def check_digits() -> ResponseReturnValue:
 
 @staff.get("/account")
 def account() -> ResponseReturnValue:
-    """One's own account, and how to set the second factor up."""
-    return _account_page(DigitsForm(), current_staff())
+    """One's own account; the second factor is set up from here."""
+    return _account_page(OwnPasswordForm(), current_staff())
+
+
+@staff.post("/account/second-factor/secret")
+def show_secret() -> ResponseReturnValue:
+    """Makes a new secret and shows it this once, to who knows the password: an open session is not enough."""
+    row, form = current_staff(), OwnPasswordForm()
+    if row.has_totp:
+        abort(404)
+    if not form.validate():
+        return _account_page(form, row), 422
+    limits = [Limit(links.pseudonym(_keys()[0], "own-password", str(row.id)), 5)]
+    town_id, email = row.municipality_id, row.email
+    try:
+        tries = begin_try(limits, now())
+    except Throttled as error:
+        return _account_page(form, current_staff(), error.until), 429
+    known = signed_in(town_id, email, form.password.data or "")
+    if known is None or known.has_totp:
+        form.password.errors = [_("The password is not right.")]
+        return _account_page(form, current_staff()), 422
+    forget_tries(tries)
+    known.totp_generation += 1
+    db.session.commit()
+    return _secret_page(known)
 
 
 @staff.post("/account/second-factor")
 def turn_second_factor_on() -> ResponseReturnValue:
-    """The first digits show that the app knows the secret; from then on they are asked for."""
+    """The first digits show that the app knows the secret; they are asked for from then on, and other sessions end."""
     row, form = current_staff(), DigitsForm()
     if row.has_totp:
         abort(404)
     if not form.validate() or not accept(_keys(), row, form.digits.data or "", now()):
         form.digits.errors = form.digits.errors or [_("These are not the digits of now. Wait for the next ones.")]
-        return _account_page(form, row), 422
+        return render_template("staff/second_factor.html", form=form, picture="", secret=""), 422
     row.has_totp = True
+    row.generation += 1
+    _stay(row)
     record(member(row), "set_second_factor", ("staff", row.id), now())
     db.session.commit()
     flash(_("From now on you sign in with the digits as well."))
@@ -139,12 +170,17 @@ def begin_half(row: Staff) -> ResponseReturnValue:
 
 def enter(row: Staff, address: str | None = None) -> ResponseReturnValue:
     """Signs in. Commits."""
-    session.clear()
-    login_user(SignedIn(row))
-    session.permanent = True
+    _stay(row)
     record(member(row), "sign_in", ("staff", row.id), now())
     db.session.commit()
     return redirect(address or url_for("staff.start"), 303)
+
+
+def _stay(row: Staff) -> None:
+    """This browser is signed in from now on, with nothing kept from before."""
+    session.clear()
+    login_user(SignedIn(row))
+    session.permanent = True
 
 
 def _half_signed_in() -> Staff:
@@ -182,13 +218,15 @@ def _digits_page(form: DigitsForm, wait_until: datetime | None = None) -> str:
     return render_template("staff/digits.html", form=form, wait_until=wait_until)
 
 
-def _account_page(form: DigitsForm, row: Staff) -> str:
-    own, picture = None if row.has_totp else secret(_keys()[0], row), ""
-    if own is not None:
-        issuer = f"Balie {town().name(language())}"
-        code = segno.make(address(_keys()[0], row, issuer), micro=False, error="m")
-        picture = code.svg_data_uri(scale=4, border=3, light="#fff")
-    return render_template("staff/account.html", form=form, row=row, picture=picture, secret=own)
+def _account_page(form: OwnPasswordForm, row: Staff, wait_until: datetime | None = None) -> str:
+    return render_template("staff/account.html", form=form, row=row, wait_until=wait_until)
+
+
+def _secret_page(row: Staff) -> str:
+    code = segno.make(address(_keys()[0], row, f"Balie {town().name(language())}"), micro=False, error="m")
+    picture = code.svg_data_uri(scale=4, border=3, light="#fff")
+    own = secret(_keys()[0], row)
+    return render_template("staff/second_factor.html", form=DigitsForm(formdata=None), picture=picture, secret=own)
 
 
 def _keys() -> links.Keys:
