@@ -91,6 +91,11 @@ def find_path(language: str) -> str:
 _TOKEN = re.compile(r"\d+-\d+-[a-z2-7]{32}")
 
 
+def without_tokens(text: str) -> str:
+    """The text as one may read it who should not open what it links to."""
+    return _TOKEN.sub("…", text)
+
+
 def masked(record: logging.LogRecord) -> bool:
     """A filter for logs: what looks like a token is not written down."""
     record.msg, record.args = _TOKEN.sub("(a secret link)", record.getMessage()), ()

@@ -92,6 +92,20 @@ def test_the_export_of_the_catalogue_can_be_imported_again(app: Flask, town: Tow
     assert rows[0].texts["fr"]["bring"] == ["identity card"]
 
 
+def test_a_formula_in_a_text_is_harmless_in_the_file_and_comes_back_as_it_was(app: Flask, town: Town) -> None:
+    said = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@A1", "'=A1", "'s avonds", "plain"]
+    with app.app_context():
+        service = db.session.get_one(Service, town.passport_id)
+        for text in said:
+            service.texts[0].summary = text
+            content = written(db.session.get_one(Municipality, town.municipality_id))
+            language = service.texts[0].language
+            cell = next(csv.DictReader(io.StringIO(content)))[f"summary_{language}"]
+
+            assert not cell.startswith(("=", "+", "-", "@"))
+            assert read_catalogue(content.encode(), LANGUAGES, ["civil"])[0].texts[language]["summary"] == text
+
+
 def test_everything_is_exported_without_persons(app: Flask, town: Town, management: None) -> None:
     appointment(app, town, name="=Zoe")
     ann = signed_in(app, "ann")

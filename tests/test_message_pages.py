@@ -13,15 +13,16 @@ from booking.appointments.models import Appointment
 from booking.db import begin_write, db
 from booking.delivery.fallback import give_up
 from booking.delivery.files import letters
+from booking.links import token
 from booking.outbox.held import call_off, hold_back, waiting
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import went_away
 from booking.outbox.queue import due_ids, end, tidy
 from booking.staff.audit import citizen_of
-from booking.staff.models import Role
+from booking.staff.models import AuditLine, Role
 from booking.townhall.models import CounterService, Municipality, Office
 from booking.worker import run_step
-from tests.conftest import Clock
+from tests.conftest import KEYS, Clock
 from tests.factories import Town, make_desk, make_staff
 from tests.test_staff_pages import appointment, people, signed_in
 
@@ -144,6 +145,24 @@ def test_an_administrator_sends_a_message_to_themselves(app: Flask, town: Town, 
     with app.app_context():
         tidy(clock())
         assert db.session.scalars(select(Message)).all() == []
+
+
+def test_a_written_message_is_read_without_its_secret_links_and_that_is_written_down(
+    app: Flask, town: Town, zoe: int, clock: Clock
+) -> None:
+    run_step(app, "e-mail")
+    with app.app_context():
+        booking = db.session.get_one(Appointment, zoe).booking
+        booking_id, secret = booking.id, token(KEYS, "booking", booking.id, booking.generation)
+    found = letters(app.extensions["balie"]["settings"].instance, "testdorp")
+    written = next(one for one in found if secret in one.text)
+
+    page = signed_in(app, "ann").get(f"/testdorp/staff/outbox/{written.name}")
+
+    assert "z@example.org" in page.text and secret not in page.response.text
+    with app.app_context():
+        lines = select(AuditLine.object_id).where(AuditLine.action == "read_contact")
+        assert db.session.scalars(lines).all() == [booking_id]
 
 
 @pytest.mark.parametrize("query", ["kind=nonsense", "tongue=xx"])

@@ -14,7 +14,7 @@ from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.db import db
 from booking.spoken import wall_clock
 from booking.staff.models import Staff, StaffRole
-from booking.townhall.catalogue import written
+from booking.townhall.catalogue import harmless, written
 from booking.townhall.models import (
     Closure,
     Counter,
@@ -27,7 +27,6 @@ from booking.townhall.models import (
 )
 
 BOM = "\ufeff"  # by which spreadsheets know UTF-8
-DANGEROUS = ("=", "+", "-", "@", "\t")  # with which spreadsheets begin a formula
 
 
 def archive(municipality: Municipality) -> bytes:
@@ -138,10 +137,5 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows([[_harmless(cell) for cell in row] for row in rows])
+    writer.writerows([[harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows])
     return text.getvalue()
-
-
-def _harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(DANGEROUS) else cell

@@ -166,6 +166,7 @@ def _row(
     def wrong(reason: object) -> None:
         problems.append(f"Line {number} ({line.get('key') or 'no key'}): {reason}")
 
+    line = {column: _as_meant(cell) if isinstance(cell, str) else cell for column, cell in line.items()}
     values: dict[str, Any] = {}
     if None in line or None in line.values():
         wrong("it has more or fewer fields than the header; is a comma missing its quotation marks?")
@@ -295,10 +296,8 @@ def written(municipality: Municipality) -> str:
     query = select(Service).where(Service.municipality_id == municipality.id).order_by(Service.id)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    columns, names = (
-        _COLUMNS | _OPTIONAL,
-        [(n, one) for n in (*TEXTS, *OPTIONAL_TEXTS) for one in municipality.languages],
-    )
+    columns = _COLUMNS | _OPTIONAL
+    names = [(n, one) for n in (*TEXTS, *OPTIONAL_TEXTS) for one in municipality.languages]
     writer.writerow([*columns, *(f"{name}_{language}" for name, language in names)])
     for service in db.session.scalars(query):
         plain = [_cell(getattr(service, name)) for name, _read in columns.values()]
@@ -311,7 +310,16 @@ def written(municipality: Municipality) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return harmless("; ".join(value) if isinstance(value, list) else "" if value is None else str(value))
+
+
+def harmless(text: str) -> str:
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front; reading takes it off again."""
+    return f"'{text}" if re.match(r"'*[=+\-@\t\r]", text) else text
+
+
+def _as_meant(cell: str) -> str:
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 
 def _key(text: str) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from flask import abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from booking.appointments.models import Appointment
 from booking.config import Settings
 from booking.db import db
-from booking.delivery.files import letter, letters
+from booking.delivery.files import Letter, letter, letters
 from booking.delivery.sample import sample, sample_wording
 from booking.delivery.segments import segments
+from booking.links import without_tokens
 from booking.outbox.held import send_now, waiting
-from booking.outbox.models import Kind, MessageChannel
+from booking.outbox.models import Kind, Message, MessageChannel
 from booking.outbox.providers import away
 from booking.outbox.queue import Notice, depth, queue_test
+from booking.staff.audit import member, trace_once
 from booking.staff.models import Role
 from booking.web.guards import require
 from booking.web.pages import now
@@ -31,7 +35,7 @@ def outbox() -> ResponseReturnValue:
     require(Role.LEAD, None)
     return render_template(
         "staff/outbox.html",
-        letters=letters(_settings().instance, town().slug),
+        letters=[_shown(one) for one in letters(_settings().instance, town().slug)],
         queue=depth(now()),
         away=away(),
         waiting=waiting(town().id, now()),
@@ -50,10 +54,11 @@ def outbox_send_now() -> ResponseReturnValue:
 
 @staff.get("/outbox/<name>")
 def outbox_letter(name: str) -> ResponseReturnValue:
-    """One written message."""
-    require(Role.LEAD, None)
+    """One written message, without the secrets of its links; that it was read is written down."""
+    account = require(Role.LEAD, None)
     found = letter(_settings().instance, town().slug, name) or abort(404)
-    return render_template("staff/letter.html", letter=found)
+    trace_once(member(account), "read_contact", _about(int(name.partition(".")[0])), now())
+    return render_template("staff/letter.html", letter=_shown(found))
 
 
 @staff.get("/outbox/preview")
@@ -77,6 +82,18 @@ def try_out() -> ResponseReturnValue:
     queue_test(town().id, account.id, notice, now())
     db.session.commit()
     return redirect(url_for("staff.preview", kind=kind.value, tongue=tongue, sent=1), 303)
+
+
+def _shown(written: Letter) -> Letter:
+    return replace(written, subject=without_tokens(written.subject), text=without_tokens(written.text))
+
+
+def _about(id: int) -> tuple[str, int]:
+    """Whom the message with this number is about; the message itself when it is tidied away, or for staff."""
+    message = db.session.get(Message, id)
+    about = message.subject_id if message and message.subject_kind == "appointment" else 0
+    appointment = db.session.get(Appointment, about)
+    return ("booking", appointment.booking_id) if appointment else ("message", id)
 
 
 def _wanted(kind: str | None, tongue: str | None) -> tuple[Kind, str]:
