@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
@@ -21,6 +22,9 @@ from booking.config import Settings
 from booking.db import db
 from booking.demo.town import build_demo, demo_sign_ins
 from tests.conftest import KEYS, MONDAY, Clock
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 expect.set_options(timeout=30_000)  # a machine that does much else at once is slow, not wrong
 
@@ -71,6 +75,20 @@ def house(database: str, tmp_path: Path) -> Iterator[House]:
         yield house
 
 
+def in_one_piece(app: WSGIApplication) -> WSGIApplication:
+    """Reads each answer before it is sent: the server of the tests leaves files open when a browser hangs up."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        parts = app(environ, start_response)
+        try:
+            return [b"".join(parts)]
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+
+    return answer
+
+
 @contextmanager
 def running(database: str, folder: Path, now: datetime = MONDAY) -> Iterator[House]:
     """Builds the demo as of `now` and serves it on a free port until the test is over."""
@@ -82,7 +100,7 @@ def running(database: str, folder: Path, now: datetime = MONDAY) -> Iterator[Hou
     with app.app_context():
         build_demo(clock(), KEYS, lambda _words: None)
         db.session.remove()
-    server = make_server("127.0.0.1", port, app, threaded=True)
+    server = make_server("127.0.0.1", port, in_one_piece(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield House(url, clock, app, {one.email: one.password for one in demo_sign_ins(KEYS)})
