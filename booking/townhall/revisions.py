@@ -7,14 +7,15 @@ deadlock with foreign-key inserts.) Several offices are raised in the order of t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, event, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, event, insert, or_, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
-from booking.db import UtcDateTime, db, run, table
+from booking.db import Base, UtcDateTime, db, run, table
 from booking.townhall.models import (
     Change,
     Closure,
@@ -158,8 +159,9 @@ def _raise_what_was_forgotten(session: Session, _context: object) -> None:
     changed = [one for one in changed if one not in session.dirty or session.is_modified(one)]
     if not changed:
         return
-    _raise_offices(or_(*{_offices_of(one) for one in changed}))
-    _raise_structure([], set(session.scalars(select(Municipality.id))), None)
+    offices, towns = _belong_to(changed)
+    _raise_offices(offices)
+    _raise_structure([], set(session.scalars(select(Municipality.id).where(towns))), None)
 
 
 def _raise_offices(which: ColumnElement[bool]) -> None:
@@ -184,22 +186,39 @@ def _raise_structure(office_ids: Iterable[int], town_ids: set[int], now: datetim
         towns |= town_ids
 
 
-_KEPT = (Municipality, Office, Desk, Counter, Service, ServiceText, CounterService, OpeningHours, Closure, Way)
+# What a row of each table belongs to: a kind, and the column with its id. A "town" is changed with all its offices.
+_ABOVE: dict[type[Base], Sequence[tuple[str, str]]] = {
+    Municipality: [("town", "id")],
+    Service: [("town", "municipality_id")],
+    ServiceText: [("service", "service_id")],
+    Office: [("office", "id"), ("municipality", "municipality_id")],
+    Way: [("office", "one_id"), ("office", "other_id")],
+    Closure: [("office", "office_id")],
+    Desk: [("office", "office_id")],
+    Counter: [("desk", "desk_id")],
+    OpeningHours: [("counter", "counter_id")],
+    CounterService: [("counter", "counter_id")],
+}
+_KEPT = tuple(_ABOVE)
 
 
-def _offices_of(one: object) -> ColumnElement[bool]:
-    """The offices whose timelines are made of this row too."""
-    match one:
-        case Closure():
-            return Office.id == one.office_id
-        case Office():
-            return Office.id == one.id
-        case OpeningHours() | CounterService():
-            counter = Counter.id == one.counter_id
-        case Counter():
-            counter = Counter.desk_id == one.desk_id
-        case Desk():
-            return Office.id == one.office_id
-        case _:
-            return true()
-    return Office.id.in_(select(Desk.office_id).join(Counter, Counter.desk_id == Desk.id).where(counter))
+def _belong_to(changed: Iterable[Base]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The offices whose timelines are made of these rows too, and the municipalities they belong to.
+
+    A row names what it belongs to by an id, also when that was deleted with it.
+    """
+    ids: dict[str, set[int]] = defaultdict(set)
+    for one in changed:
+        for kind, name in _ABOVE[type(one)]:
+            ids[kind].add(getattr(one, name))
+    services = select(Service.municipality_id).where(Service.id.in_(ids["service"]))
+    towns = or_(Municipality.id.in_(ids["town"]), Municipality.id.in_(services))
+    counters = select(Desk.office_id).join(Counter, Counter.desk_id == Desk.id).where(Counter.id.in_(ids["counter"]))
+    offices = or_(
+        Office.id.in_(ids["office"]),
+        Office.id.in_(select(Desk.office_id).where(Desk.id.in_(ids["desk"]))),
+        Office.id.in_(counters),
+    )
+    whole = Office.municipality_id.in_(select(Municipality.id).where(towns))
+    mine = Municipality.id.in_(select(Office.municipality_id).where(offices))
+    return or_(offices, whole), or_(towns, mine, Municipality.id.in_(ids["municipality"]))
