@@ -16,8 +16,9 @@ from booking.appointments.findings import Counted
 from booking.appointments.recount import Part, recount
 from booking.db import begin_write, db
 from booking.first import is_nothing_there
-from booking.townhall.catalogue import CatalogueError, Row, import_catalogue
+from booking.townhall.catalogue import Row, import_catalogue
 from booking.townhall.models import Municipality
+from booking.townhall.sheets import SheetError
 
 catalogue = AppGroup("catalogue", help="The catalogue of services.")
 
@@ -38,7 +39,7 @@ def import_file(file: Path, town: str | None) -> None:
     try:
         now = current_app.extensions["balie"]["clock"]()
         outcome = import_catalogue(municipality, file.read_bytes(), now, _imported)
-    except CatalogueError as error:
+    except SheetError as error:
         db.session.rollback()
         click.echo("\n".join(error.problems), err=True)
         click.echo(f"Nothing was imported: {len(error.problems)} problem(s) in {file.name}.", err=True)

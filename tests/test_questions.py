@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from booking.config import ROOT
 from booking.db import db
 from booking.staff.models import Role
-from booking.townhall.catalogue import CatalogueError, read_catalogue
+from booking.townhall.catalogue import read_catalogue
 from booking.townhall.models import Municipality, OnlineVisit, Service
 from booking.townhall.online import online_visits
 from booking.townhall.questions import question_problems, questions_in, walk
 from booking.townhall.revisions import raise_town
+from booking.townhall.sheets import SheetError
 from tests.conftest import MONDAY, Clock
 from tests.factories import LANGUAGES, PASSWORD, Town, make_staff
 from tests.pages import Visitor
@@ -109,7 +110,7 @@ def test_the_demo_towns_questions_are_right_and_a_wrong_one_is_named_by_its_line
     rows = read_catalogue(REAL, LANGUAGES, ("building", "civil", "economy"))
     assert sum(bool(row.texts["nl"]["questions"]) for row in rows) >= 2
 
-    with pytest.raises(CatalogueError) as refusal:
+    with pytest.raises(SheetError) as refusal:
         read_catalogue(REAL.replace(b"=> kids_id_apply", b"=> kids"), LANGUAGES, ("building", "civil", "economy"))
 
     assert "Line 2 (eid_apply): Question 1: there is no service “kids”." in refusal.value.problems

@@ -14,7 +14,7 @@ from booking.appointments.models import Appointment, AppointmentService, Booking
 from booking.db import db
 from booking.spoken import wall_clock
 from booking.staff.models import Staff, StaffRole
-from booking.townhall.catalogue import harmless, written
+from booking.townhall.catalogue import written
 from booking.townhall.models import (
     Closure,
     Counter,
@@ -25,6 +25,7 @@ from booking.townhall.models import (
     OpeningHours,
     Service,
 )
+from booking.townhall.sheets import harmless
 
 BOM = "\ufeff"  # by which spreadsheets know UTF-8
 

@@ -10,8 +10,9 @@ from booking.db import db
 from booking.privacy.export import archive
 from booking.staff.audit import member, record
 from booking.staff.models import Role
-from booking.townhall.catalogue import CatalogueError, Outcome, import_catalogue
+from booking.townhall.catalogue import Outcome, import_catalogue
 from booking.townhall.models import Municipality
+from booking.townhall.sheets import SheetError
 from booking.web.admin import admin
 from booking.web.admin.frame import back_to, saved
 from booking.web.guards import require
@@ -34,7 +35,7 @@ def import_services() -> ResponseReturnValue:
     row = db.session.get(Municipality, town().id) or abort(404)
     try:
         outcome = import_catalogue(row, content, now())
-    except CatalogueError as error:
+    except SheetError as error:
         db.session.rollback()
         return _page(problems=error.problems), 422
     if "import" not in request.form:
