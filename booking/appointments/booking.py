@@ -170,13 +170,18 @@ def cancel(appointment: Appointment, actor: Actor, now: datetime) -> None:
     if not appointment.is_booked:
         return
     check_cancellable(appointment, actor, now)
+    annul(appointment, actor, now)
+
+
+def annul(appointment: Appointment, actor: Actor, now: datetime, **details: str) -> None:
+    """Writes down that it is cancelled, frees its ticks, and tells so; the office is raised. Flushes."""
     appointment.state = AppointmentState.CANCELLED
     appointment.sequence += 1
     appointment.changed_at = now
     municipality = appointment.counter.desk.office.municipality
     free(appointment.id, appointment.counter_id, now, back_at(municipality, now))
     announce(appointment, municipality, Kind.CANCELLATION, now)
-    record(actor, "cancel", ("appointment", appointment.id), now)
+    record(actor, "cancel", ("appointment", appointment.id), now, **details)
     db.session.flush()
 
 

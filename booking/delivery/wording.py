@@ -18,6 +18,7 @@ from booking.config import Settings
 from booking.delivery.segments import folded, segments
 from booking.outbox.models import Kind
 from booking.planning.impact import latest_hit
+from booking.planning.models import Cause
 from booking.privacy.forget import forgotten_on
 from booking.townhall.models import Municipality
 
@@ -40,7 +41,7 @@ def wording(
     town, language = _town(first), language_of(first)
     with force_locale(spoken.locale_of(language)):
         subject, opening = _news(kind, first, language)
-        opening = _because_we_close(kind, first) or opening
+        opening = because_of_us(kind, first) or opening
         context = {
             "language": language,
             "town": town,
@@ -118,21 +119,41 @@ def _news(kind: Kind, appointment: Appointment, language: str) -> tuple[str, str
     return news[kind]
 
 
-def _because_we_close(kind: Kind, appointment: Appointment) -> str:
-    """The first sentence where it was not the citizen who changed the appointment, but our hours."""
-    if kind not in (Kind.MOVE, Kind.CANCELLATION) or latest_hit(appointment) is None:
+def because_of_us(kind: Kind, appointment: Appointment) -> str:
+    """The first sentences where it was not the citizen who changed the appointment, but we."""
+    hit = latest_hit(appointment) if kind in (Kind.MOVE, Kind.CANCELLATION) else None
+    if hit is None:
         return ""
+    if hit.adjustment.cause is not None:
+        return cause_told(hit.adjustment.cause)
     texts: dict[Kind, str] = {
         Kind.MOVE: _(
             "We cannot receive you at the time of your appointment. We are sorry. A new time is kept for you:"
             " say on the page below that it suits you, or choose another one. You have the first choice."
         ),
-        Kind.CANCELLATION: _(
-            "We cannot receive you at the time of your appointment and have to cancel it. We are sorry."
-            " You need not come."
-        ),
+        Kind.CANCELLATION: _we_must_cancel(),
     }
     return texts[kind]
+
+
+def cause_told(cause: Cause) -> str:
+    """What a citizen is told whose appointment the office cancelled, in the locale of the moment."""
+    if cause == Cause.ASKED:
+        as_asked: str = _("As you asked us, your appointment has been cancelled. You need not come.")
+        return as_asked
+    because = {
+        Cause.ILLNESS: _("The reason: somebody at the counter is ill."),
+        Cause.FAULT: _("The reason: something that we need at the counter does not work."),
+        Cause.CLOSING: _("The reason: the counter has to close earlier."),
+    }
+    return f"{_we_must_cancel()} {because.get(cause, '')}".strip()
+
+
+def _we_must_cancel() -> str:
+    text: str = _(
+        "We cannot receive you at the time of your appointment and have to cancel it. We are sorry. You need not come."
+    )
+    return text
 
 
 def _facts(appointment: Appointment, language: str) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ def apply(plan: Plan, decisions: Mapping[int, Decision], actor: Actor, now: date
         raise Meanwhile
     room = Room(now)
     for one in struck:
-        hit = _hit(adjustment, one, decisions[one.id].choice)
+        hit = note_hit(adjustment, one, decisions[one.id].choice)
         _decide(one, decisions[one.id], room, actor)
         hit.sequence = one.sequence
     db.session.flush()
@@ -207,7 +207,8 @@ class Room:
         return self._lines[office.id]
 
 
-def _hit(adjustment: Adjustment, one: Appointment, choice: Choice) -> Hit:
+def note_hit(adjustment: Adjustment, one: Appointment, choice: Choice) -> Hit:
+    """Writes down where and when the appointment is before the change that hits it."""
     hit = Hit(
         adjustment=adjustment,
         appointment_id=one.id,

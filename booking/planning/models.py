@@ -21,15 +21,29 @@ class Choice(StrEnum):
     CANCEL = "cancel"
 
 
+class Cause(StrEnum):
+    """Why the office cancels an appointment, as the citizen is told."""
+
+    ILLNESS = "illness"
+    FAULT = "fault"  # what the counter needs does not work
+    CLOSING = "closing"  # it must close earlier
+    ASKED = "asked"  # the citizen called
+    OTHER = "other"
+
+
 class Adjustment(Base):
-    """A change of hours or closures, as it was carried out. `delta` is what it took away and added, to be undone."""
+    """A change of hours or closures, or one appointment that the office cancelled, as it was carried out.
+
+    `delta` is what it took away and added of hours and closures, to be undone.
+    """
 
     __tablename__ = "adjustment"
 
     id: Mapped[int] = key()
     municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), index=True)
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
-    kind: Mapped[str] = mapped_column(String(20))  # hours, closing, reopening
+    kind: Mapped[str] = mapped_column(String(20))  # hours, closing, reopening, cancelling
+    cause: Mapped[Cause | None] = mapped_column(choice(Cause, "cause"))  # of a cancelling
     made_at: Mapped[datetime]
     due_at: Mapped[datetime]  # until then its messages wait
     undone_at: Mapped[datetime | None]

@@ -97,6 +97,7 @@ def _say_again(one: Appointment, hit: Hit, now: datetime) -> None:
     town = db.session.get_one(Municipality, hit.adjustment.municipality_id)
     dropped = select(Message.kind).where(Message.subject_kind == "appointment", Message.subject_id == one.id)
     dropped = dropped.where(Message.state == MessageState.DROPPED, Message.ended_at == hit.adjustment.made_at)
+    dropped = dropped.where(Message.change.is_distinct_from(hit.adjustment.name))  # its own news is called off
     unsaid = set(db.session.scalars(dropped)) - {Kind.REMINDER}
     news = next(iter(sorted(unsaid)), None)
     services = [item.service for item in one.items]

@@ -117,6 +117,7 @@ const KEYS = {
   a: () => press("arrive"),
   s: () => press("serve"),
   m: () => press("miss"),
+  c: () => document.querySelector("#panel [data-cancel]")?.click(),
   "/": () => document.getElementById("q").focus(),
   "?": () => { help.open = !help.open; help.querySelector("summary").focus(); },
   Escape: () => document.querySelector("#panel .panel__close")?.click(),

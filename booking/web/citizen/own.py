@@ -32,6 +32,8 @@ from booking.appointments.references import booking_with, plain
 from booking.appointments.timelines import office_lines
 from booking.calendars.citizen import add_links, citizen_calendar, own_feed_token
 from booking.db import begin_write, db
+from booking.delivery.wording import because_of_us
+from booking.outbox.models import Kind
 from booking.planning.impact import open_proposal
 from booking.planning.models import Hit
 from booking.privacy.forget import forgotten_on
@@ -79,6 +81,7 @@ def own(token: str) -> ResponseReturnValue:
         limits=_limits_of_change,
         bring_for=bring_for,
         who_for=who_for,
+        because={one.id: because_of_us(Kind.CANCELLATION, one) for one in booking.appointments if not one.is_booked},
         erased_on=forgotten_on(booking, town()),
         is_new="booked" in request.args,
         did=request.args.get("did"),

@@ -11,6 +11,7 @@ from . import (  # noqa: E402  (their routes)
     agenda,  # noqa: F401
     book,  # noqa: F401
     calls,  # noqa: F401
+    cancel,  # noqa: F401
     daylist,  # noqa: F401
     devices,  # noqa: F401
     feeds,  # noqa: F401

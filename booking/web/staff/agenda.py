@@ -29,6 +29,7 @@ from booking.web.guards import current_staff, require
 from booking.web.language import language
 from booking.web.pages import failure, now, today
 from booking.web.staff import door, staff
+from booking.web.staff.cancel import shown_cancellation
 from booking.web.staff.visits import opening, own_counter
 from booking.web.towns import here, seen_activity, seen_revisions, town
 
@@ -119,10 +120,11 @@ def _body(desk: Desk, on: date, view: str, key: tuple[object, ...]) -> dict[str,
     body["waits"] = bool(made.line and made.line.places)
     body["is_today"] = made.line is not None
     if is_plain:
-        kept[key] = {**body, "opened": None, "told": []}
+        kept[key] = {**body, "opened": None, "told": [], "cancelled": None}
     if opened is not None:
         _note_reading(opened)
-    return {**body, "opened": opened, "told": messages_about(opened.id) if isinstance(opened, Appointment) else []}
+    told = messages_about(opened.id) if isinstance(opened, Appointment) else []
+    return {**body, "opened": opened, "told": told, "cancelled": shown_cancellation(opened)}
 
 
 def _kept_bodies() -> dict[tuple[object, ...], dict[str, Any]]:

@@ -69,7 +69,7 @@ def call(counter_id: int) -> ResponseReturnValue:
         visit = call_next(counter, request.form.get("current", 0, type=int), press)
     except NotNow as refusal:
         db.session.rollback()
-        return _refused(refusal, None)
+        return refused(refusal, None)
     opened, anchor = (opening(visit), "panel") if visit else (None, "queue")
     address = url_for("staff.agenda", desk_id=counter.desk_id, open=opened, _anchor=anchor)
     db.session.commit()
@@ -155,7 +155,7 @@ def _step(subject: Subject, step: str, account: Staff) -> ResponseReturnValue:
         visit = OTHER_STEPS[step](subject, press) if step in OTHER_STEPS else take_step(step, subject, press)
     except NotNow as refusal:
         db.session.rollback()
-        return _refused(refusal, subject)
+        return refused(refusal, subject)
     address = _back(visit, desk)
     db.session.commit()
     return redirect(address, 303)
@@ -186,7 +186,8 @@ def _back(visit: Visit, desk: Desk) -> str:
     return url_for("staff.agenda", desk_id=desk.id, day=day, view=view, open=opened, _anchor=anchor)
 
 
-def _refused(refusal: NotNow, subject: Subject | None) -> tuple[str, int]:
+def refused(refusal: NotNow, subject: Subject | None) -> tuple[str, int]:
+    """Why the step does not fit, and how the visit stands."""
     title = _("That step does not fit any more")
     again = _("Go back to the agenda to see how it stands now.")
     if isinstance(refusal, CounterBusy):
