@@ -27,7 +27,12 @@ LEVELS = (
     {"__init__"},
     {"worker", "launch"},
 )
-ONE_PLACE = {"twilio": "delivery/sms.py", "apscheduler": "worker.py", "icalendar": "calendars/"}
+ONE_PLACE = {
+    "twilio": "delivery/sms.py",
+    "authlib": "staff/openid.py",
+    "apscheduler": "worker.py",
+    "icalendar": "calendars/",
+}
 WEB_ONLY = {"request", "session", "abort", "redirect"}
 BANNED = re.compile(r"(utils|helpers?|managers?|handlers?|repositor)", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""The tables of staff: accounts, roles, tries that are throttled, and the lines of the audit log."""
+"""The tables of staff: accounts, roles, the town's own sign-in, tries that are throttled, and the audit log."""
 
 from __future__ import annotations
 
@@ -60,6 +60,34 @@ class StaffRole(Base):
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
     desk_id: Mapped[int | None] = mapped_column(ForeignKey("desk.id", ondelete="CASCADE"))
     role: Mapped[Role] = mapped_column(choice(Role, "role"))
+
+
+class SignInProvider(Base):
+    """The OpenID Connect provider of a municipality, at which its staff may sign in."""
+
+    __tablename__ = "sign_in_provider"
+
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(60))  # as staff call it
+    issuer: Mapped[str] = mapped_column(String(300))
+    client_id: Mapped[str] = mapped_column(String(200))
+    secret: Mapped[str | None] = mapped_column(String(1000))  # sealed with a key outside the database
+    has_second_factor: Mapped[bool] = mapped_column(default=False)  # it asks for one, so we do not
+    allows_passwords: Mapped[bool] = mapped_column(default=True)
+
+
+class Identity(Base):
+    """Who a member of staff is at the provider: its subject never changes, their e-mail address may."""
+
+    __tablename__ = "identity"
+    __table_args__ = (UniqueConstraint("municipality_id", "issuer", "subject"),)
+
+    staff_id: Mapped[int] = mapped_column(
+        ForeignKey("staff.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"))
+    issuer: Mapped[str] = mapped_column(String(300))
+    subject: Mapped[str] = mapped_column(String(255))
 
 
 class DeviceKind(StrEnum):

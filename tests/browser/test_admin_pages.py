@@ -28,6 +28,7 @@ PAGES = [
     "staff",
     "staff/new",
     "staff/2",
+    "sign-in",
     "exchange",
     "why?service=eid_apply&on=2026-11-24&at=10:20",
     "services",

@@ -15,6 +15,7 @@ from . import (  # noqa: E402  (their routes)
     questions,  # noqa: F401
     removal,  # noqa: F401
     services,  # noqa: F401
+    sign_in,  # noqa: F401
     staff,  # noqa: F401
     town,  # noqa: F401
     why,  # noqa: F401

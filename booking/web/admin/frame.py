@@ -48,6 +48,7 @@ SECTIONS = (
     Section("admin.changes", _l("Changes"), _l("What changes of hours did, to undo them in time"), one_desk=True),
     Section("admin.why", _l("Why not?"), _l("Why a time is offered to citizens, or not"), one_desk=True),
     Section("admin.staff", _l("Staff and roles"), _l("Who works here, and what they may do"), Role.ADMINISTRATOR),
+    Section("admin.sign_in", _l("Sign-in"), _l("With the town's own sign-in, or with passwords"), Role.ADMINISTRATOR),
     Section("admin.services", _l("Services"), _l("What citizens come for, in every language, with a preview")),
     Section(
         "admin.exchange", _l("Import and export"), _l("Services from a file, everything as files"), Role.ADMINISTRATOR
@@ -61,8 +62,14 @@ def _frame() -> dict[str, Any]:
     if not current_user.is_authenticated:
         return {}
     sections = [section for section in SECTIONS if section.is_open_to(current_staff())]
-    current = next((one for one in sections if (request.endpoint or "").startswith(one.endpoint)), None)
+    current = next((one for one in sections if _is_in(one)), None)
     return {"sections": sections, "section": current}
+
+
+def _is_in(section: Section) -> bool:
+    """Whether this page is one of the section's; a form with a mistake is, too."""
+    own = url_for(section.endpoint).removeprefix(request.script_root)
+    return (request.endpoint or "").startswith(section.endpoint) or request.path.startswith(own)
 
 
 @admin.get("/")

@@ -22,6 +22,7 @@ from booking.db import db
 from booking.spoken import language_name
 from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, set_roles
 from booking.staff.audit import member, record
+from booking.staff.identity import identity_of, provider_of, unlink
 from booking.staff.models import Role, Staff
 from booking.web.admin import admin
 from booking.web.admin.fields import EmailField, SeveralField, line
@@ -157,6 +158,15 @@ def forget_second_factor(id: int) -> ResponseReturnValue:
     return saved(("staff", id), "forget_second_factor", words, back_to("staff_one", id=id))
 
 
+@admin.post("/staff/<int:id>/unlink")
+def forget_identity(id: int) -> ResponseReturnValue:
+    """Takes off who the account is at the town's provider: its next sign-in there links it anew."""
+    row = _account(id)
+    unlink(row)
+    words = _("The link is taken off; the sessions of the account have ended.")
+    return saved(("staff", id), "unlink", words, back_to("staff_one", id=id))
+
+
 def join_address(row: Staff) -> str:
     """The secret link with which the owner chooses a password; for a week."""
     keys = current_app.extensions["balie"]["settings"].keys
@@ -189,6 +199,6 @@ def _desks() -> dict[int, str]:
 
 def _page(form: StaffForm, row: Staff | None) -> str:
     is_invited = row is not None and row.invited_at is not None and now() < row.invited_at + INVITED_FOR
-    return render_template(
-        "admin/account.html", form=form, row=row, link=join_address(row) if row is not None and is_invited else ""
-    )
+    link = join_address(row) if row is not None and is_invited else ""
+    provider = provider_of(town().id) if row is not None and identity_of(row) else None
+    return render_template("admin/account.html", form=form, row=row, link=link, provider=provider)

@@ -16,6 +16,7 @@ from . import (  # noqa: E402  (their routes)
     devices,  # noqa: F401
     feeds,  # noqa: F401
     outbox,  # noqa: F401
+    provider,  # noqa: F401
     recount,  # noqa: F401
     search,  # noqa: F401
     sharing,  # noqa: F401

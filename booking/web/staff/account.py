@@ -18,6 +18,7 @@ from booking import links
 from booking.db import begin_write, db
 from booking.staff.accounts import (
     LONGEST_WINDOW,
+    NOT_CHOSEN,
     Limit,
     Throttled,
     begin_try,
@@ -27,6 +28,7 @@ from booking.staff.accounts import (
     signed_in,
 )
 from booking.staff.audit import member, record, trace_once
+from booking.staff.identity import are_passwords_allowed, identity_of, provider_of
 from booking.staff.models import Staff
 from booking.staff.twofactor import accept, address, secret
 from booking.web.forms import stripped
@@ -39,6 +41,7 @@ from booking.web.towns import town
 
 INVITED_FOR = timedelta(days=7)
 HALF_FOR = timedelta(minutes=10)  # between the password and the digits
+BY_PROVIDER, AGAIN = "by_provider", "asks_again"  # in the session: came from there; is to be asked who it is
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
@@ -67,19 +70,21 @@ class DigitsForm(FlaskForm):  # type: ignore[misc]
 @door.get("/join/<token>")
 def join(token: str) -> ResponseReturnValue:
     """Where the link of an invitation leads: to choose a password."""
-    return render_template("staff/join.html", form=PasswordForm(), row=_invited(token), token=token)
+    return _join_page(PasswordForm(), token)
 
 
 @door.post("/join/<token>")
 def do_join(token: str) -> ResponseReturnValue:
     """Sets the password and signs in, or asks for the digits first; the link is void from then on."""
-    row, form = _invited(token), PasswordForm()
+    form = PasswordForm()
+    if not are_passwords_allowed(invited(token).municipality_id):
+        abort(404)
     if not form.validate():
-        return render_template("staff/join.html", form=form, row=row, token=token), 422
+        return _join_page(form, token), 422
     db.session.rollback()  # hashing takes long: nobody waits for SQLite's write lock meanwhile
     password_hash = hashed(form.password.data or "")
     begin_write()
-    row = _invited(token)
+    row = invited(token)
     choose_password(row, password_hash)
     return begin_half(row) if row.has_totp else enter(row)
 
@@ -177,9 +182,12 @@ def enter(row: Staff, address: str | None = None) -> ResponseReturnValue:
 
 
 def _stay(row: Staff) -> None:
-    """This browser is signed in from now on, with nothing kept from before."""
+    """This browser is signed in from now on; of before it is only kept where the person comes from."""
+    by_provider = session.get(BY_PROVIDER)
     session.clear()
     login_user(SignedIn(row))
+    if by_provider:
+        session[BY_PROVIDER] = True
     session.permanent = True
 
 
@@ -194,7 +202,7 @@ def _half_signed_in() -> Staff:
     return row
 
 
-def _invited(token: str) -> Staff:
+def invited(token: str) -> Staff:
     """The account of the link, while it waits for a password."""
     claim = links.claim(_keys(), "join", token)
     row = db.session.get(Staff, claim.id) if claim else None
@@ -214,12 +222,20 @@ def _limits(row: Staff) -> list[Limit]:
     return [Limit(about, 5), Limit(links.pseudonym(_keys()[0], "digits-week", about), 20, LONGEST_WINDOW)]
 
 
+def _join_page(form: PasswordForm, token: str) -> str:
+    row, provider = invited(token), provider_of(town().id)
+    return render_template("staff/join.html", form=form, row=row, token=token, provider=provider)
+
+
 def _digits_page(form: DigitsForm, wait_until: datetime | None = None) -> str:
     return render_template("staff/digits.html", form=form, wait_until=wait_until)
 
 
 def _account_page(form: OwnPasswordForm, row: Staff, wait_until: datetime | None = None) -> str:
-    return render_template("staff/account.html", form=form, row=row, wait_until=wait_until)
+    provider = provider_of(row.municipality_id) if identity_of(row) else None
+    has_password = row.password_hash != NOT_CHOSEN
+    about = {"provider": provider, "has_password": has_password, "wait_until": wait_until}
+    return render_template("staff/account.html", form=form, row=row, **about)
 
 
 def _secret_page(row: Staff) -> str:
