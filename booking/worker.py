@@ -25,6 +25,7 @@ from booking.db import begin_write, db
 from booking.delivery.daylist import write_lists
 from booking.delivery.files import delete_old
 from booking.delivery.send import send_due, settle
+from booking.exchange.models import forget_uploads
 from booking.outbox.models import MessageChannel
 from booking.outbox.queue import beat, tidy
 from booking.privacy.forget import forget_due, forget_needs
@@ -55,6 +56,7 @@ def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
     forget_ended(clock())
     forget_changes(clock())
     forget_departures(clock())
+    forget_uploads(clock())
     tidy(clock())
     db.session.commit()
 

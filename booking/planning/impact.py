@@ -27,12 +27,12 @@ from booking.slots.timeline import between, mask_of
 from booking.staff.audit import Actor, record
 from booking.townhall.hours import Horizon
 from booking.townhall.models import Counter, Desk, Municipality, Office
-from booking.townhall.plans import Closing, NewHours, Plan, Reopening, carry_out, offices_of
+from booking.townhall.plans import Closing, NewHours, Plan, Reopening, Timetable, carry_out, offices_of
 from booking.townhall.revisions import raise_office
 
 NOTICE = timedelta(days=1)  # a proposal leaves this much time to read it, where the appointment itself does
 
-KINDS = {NewHours: "hours", Closing: "closing", Reopening: "reopening"}
+KINDS = {NewHours: "hours", Timetable: "hours", Closing: "closing", Reopening: "reopening"}
 
 
 class Meanwhile(Exception):
@@ -54,6 +54,11 @@ class Decision:
 
     choice: Choice
     start: datetime | None = None
+
+
+def decision(choice: Choice, start: datetime | None) -> Decision:
+    """A move needs a time; where none fits, the appointment is kept."""
+    return Decision(Choice.KEEP) if choice == Choice.MOVE and start is None else Decision(choice, start)
 
 
 def preview(plan: Plan, actor: Actor, now: datetime) -> list[Proposal]:
@@ -87,7 +92,7 @@ def apply(plan: Plan, decisions: Mapping[int, Decision], actor: Actor, now: date
 def _strike(plan: Plan, actor: Actor, now: datetime) -> tuple[Adjustment, list[Appointment]]:
     """Writes the plan down; what comes back with it are the appointments that lie outside the hours because of it."""
     office_ids = offices_of(plan)
-    _lock_appointments(office_ids, now)
+    lock_appointments(office_ids, now)
     raise_office(office_ids, now)
     before = outside_hours_of(office_ids, now)
     delta = carry_out(plan, now)
@@ -114,7 +119,7 @@ def _is_expected(appointment: Appointment) -> bool:
     return appointment.visit is None or appointment.visit.state in (VisitState.EXPECTED, VisitState.MISSED)
 
 
-def _lock_appointments(office_ids: Sequence[int], now: datetime) -> None:
+def lock_appointments(office_ids: Sequence[int], now: datetime) -> None:
     """Waits for whoever changes one of the appointments still to come: their rows come before those of offices."""
     query = select(Appointment.id).join(Appointment.counter).join(Counter.desk).where(Desk.office_id.in_(office_ids))
     query = query.where(Appointment.state == AppointmentState.BOOKED, Appointment.starts_at > now)

@@ -14,8 +14,8 @@ before it begins a citizen can move an appointment, or cancel it, for the last t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
@@ -35,6 +35,7 @@ from booking.townhall.sheets import (
     as_meant,
     cell_problem,
     column_problems,
+    differences,
     keys,
     lines_of,
     one_of,
@@ -54,15 +55,11 @@ NAME_LENGTH = 160  # what the table holds
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many services the import added, changed and found as they were, and what differs.
-
-    `differences` have the key of each service that is not as it was, and the columns that changed; none: it is new.
-    """
+    """How many services the import added, changed and found as they were."""
 
     added: int
     changed: int
     unchanged: int
-    differences: Sequence[tuple[str, Sequence[str]]] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,19 +81,33 @@ def import_catalogue(municipality: Municipality, content: bytes, now: datetime, 
     """
     rows = read_catalogue(content, municipality.languages, _desk_keys(municipality))
     raise_town(municipality, now)
+    found = [changes for _key, changes in carry_in(municipality, progress(rows))]
+    unchanged, added = found.count(None), found.count([])
+    return Outcome(added, len(found) - added - unchanged, unchanged)
+
+
+def carry_in(municipality: Municipality, rows: Iterable[Row]) -> Iterator[tuple[str, list[str] | None]]:
+    """Adds and updates the services, one by one: the key of each, and what changed of it in words.
+
+    Nothing in the list: it is new; no list: it is as it was. The caller has raised the municipality. Flushes.
+    """
     query = select(Service).where(Service.municipality_id == municipality.id)
     known = {service.key: service for service in db.session.scalars(query)}
-    differences: list[tuple[str, Sequence[str]]] = []
-    for row in progress(rows):
+    new = []
+    for row in rows:
         service = known.get(row.values["key"])
         if service is None:
-            _add(municipality, row)
-            differences.append((row.values["key"], ()))
-        elif columns := _update(service, row):
-            differences.append((service.key, columns))
+            new.append(_new(municipality, row))
+        yield row.values["key"], [] if service is None else _update(service, row) or None
+    db.session.add_all(new)
     db.session.flush()
-    added = sum(not columns for _key, columns in differences)
-    return Outcome(added, len(differences) - added, len(rows) - len(differences), differences)
+    _serve(municipality, new)
+
+
+def header(languages: Sequence[str]) -> list[str]:
+    """The columns of the file."""
+    names = (*TEXTS, *OPTIONAL_TEXTS)
+    return [*_COLUMNS, *_OPTIONAL, *(f"{name}_{language}" for name in names for language in languages)]
 
 
 def read_catalogue(content: bytes, languages: Sequence[str], desk_keys: Sequence[str]) -> list[Row]:
@@ -221,40 +232,45 @@ def _desk_keys(municipality: Municipality) -> list[str]:
     return sorted(set(db.session.scalars(query)))
 
 
-def _add(municipality: Municipality, row: Row) -> None:
+def _new(municipality: Municipality, row: Row) -> Service:
     service = Service(municipality_id=municipality.id, **row.values)
     service.texts = [ServiceText(language=language, **texts) for language, texts in row.texts.items()]
-    db.session.add(service)
-    db.session.flush()
-    counters = (
-        select(Counter.id)
-        .join(Desk)
-        .join(Office)
-        .where(Office.municipality_id == municipality.id, Desk.key == service.desk_key)
-    )
-    served = [{"counter_id": id, "service_id": service.id} for id in db.session.scalars(counters)]
+    return service
+
+
+def _serve(municipality: Municipality, services: Sequence[Service]) -> None:
+    """All counters of the desks that these services name do them from now on."""
+    counters: dict[str, list[int]] = {}
+    query = select(Desk.key, Counter.id).join(Counter, Counter.desk_id == Desk.id).join(Office)
+    for key, id in db.session.execute(query.where(Office.municipality_id == municipality.id).order_by(Counter.id)):
+        counters.setdefault(key, []).append(id)
+    served = [(id, service.id) for service in services for id in counters.get(service.desk_key, ())]
     if served:
-        db.session.execute(insert(CounterService), served)
+        rows = [{"counter_id": counter_id, "service_id": service_id} for counter_id, service_id in served]
+        db.session.execute(insert(CounterService), rows)
 
 
 def _update(service: Service, row: Row) -> list[str]:
-    """Brings the service up to the row; the columns that changed."""
-    changed = _assign(service, row.values)
+    """Brings the service up to the row; what changed, in words."""
+    changed = _assign(service, row.values, _CALLED)
     known = {text.language: text for text in service.texts}
     for language, texts in row.texts.items():
-        if language not in known:
+        text = known.get(language)
+        if text is None:
             service.texts.append(ServiceText(language=language, **texts))
-            changed += [f"{name}_{language}" for name in texts]
+            changed += [f"{name}_{language}: {_('new')}" for name in texts]
         else:
-            changed += [f"{name}_{language}" for name in _assign(known[language], texts)]
+            changed += _assign(text, texts, {name: f"{name}_{language}" for name in texts})
     return changed
 
 
-def _assign(target: Service | ServiceText, values: dict[str, Any]) -> list[str]:
+def _assign(target: Service | ServiceText, values: Mapping[str, Any], called: Mapping[str, str]) -> list[str]:
+    """Sets what is different; in words, by what the columns are called."""
     different = {name: value for name, value in values.items() if getattr(target, name) != value}
+    present = {called[name]: getattr(target, name) for name in different}
     for name, value in different.items():
         setattr(target, name, value)
-    return list(different)
+    return differences(present, {called[name]: value for name, value in different.items()})
 
 
 def written(municipality: Municipality) -> str:
@@ -268,7 +284,7 @@ def written(municipality: Municipality) -> str:
         texts = {one.language: one for one in service.texts}
         said = [getattr(texts[language], name) if language in texts else "" for name, language in names]
         rows.append([*plain, *said])
-    return sheet([*columns, *(f"{name}_{language}" for name, language in names)], rows)
+    return sheet(header(municipality.languages), rows)
 
 
 def _word(text: str) -> str | None:
@@ -313,3 +329,4 @@ _OPTIONAL: dict[str, tuple[str, Callable[[str], Any]]] = {
     "cancel_hours": ("cancel_hours", whole(0, 1000)),
     "online_url": ("online_url", _address),
 }
+_CALLED = {name: column for column, (name, _read) in (_COLUMNS | _OPTIONAL).items()}

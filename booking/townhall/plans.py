@@ -7,14 +7,14 @@ Each change leaves a delta, the rows it took away and the rows it added, by whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, insert, select
 
 from booking.db import db, table
-from booking.townhall.hours import first_in_phase
+from booking.townhall.hours import WeeklyRule, first_in_phase
 from booking.townhall.models import Closure, Counter, Desk, OpeningHours
 
 A_DAY = timedelta(days=1)
@@ -42,6 +42,22 @@ class NewHours:
 
 
 @dataclass(frozen=True)
+class Timetable:
+    """From today on each of these counters has these hours and no others, as a file says; the past stays as it was.
+
+    A rule that began before today is one that the counter has, perhaps with another end; at a counter without any
+    hours, which has no past, it may be new.
+    """
+
+    rules: Mapping[int, Sequence[WeeklyRule]]
+    today: date
+
+    @property
+    def counter_ids(self) -> tuple[int, ...]:
+        return tuple(self.rules)
+
+
+@dataclass(frozen=True)
 class Stretch:
     starts_at: datetime
     ends_at: datetime
@@ -64,7 +80,7 @@ class Reopening:
     closure_ids: tuple[int, ...]
 
 
-Plan = NewHours | Closing | Reopening
+Plan = NewHours | Timetable | Closing | Reopening
 
 
 def offices_of(plan: Plan) -> list[int]:
@@ -82,11 +98,13 @@ def offices_of(plan: Plan) -> list[int]:
 
 def carry_out(plan: Plan, now: datetime) -> Delta:
     """Writes the plan down; what comes back is what it took away and added. The offices are raised before. Flushes."""
-    scope = _Scope(tuple(offices_of(plan)), plan.counter_ids if isinstance(plan, NewHours) else ())
+    scope = _Scope(tuple(offices_of(plan)), plan.counter_ids if isinstance(plan, NewHours | Timetable) else ())
     before = scope.rows()
     match plan:
         case NewHours():
             _set_hours(plan)
+        case Timetable():
+            _set_timetable(plan)
         case Closing():
             _close(plan)
         case Reopening():
@@ -171,6 +189,59 @@ def _set_hours(plan: NewHours) -> None:
         for counter_id in plan.counter_ids
         for weekday, opens, closes in plan.week
     )
+
+
+def _set_timetable(plan: Timetable) -> None:
+    query = select(OpeningHours).where(OpeningHours.counter_id.in_(plan.counter_ids)).order_by(OpeningHours.id)
+    present: dict[int, list[OpeningHours]] = {id: [] for id in plan.counter_ids}
+    for row in db.session.scalars(query):
+        present[row.counter_id].append(row)
+    added = []
+    for counter_id, rules in plan.rules.items():
+        kept, new = matched(present[counter_id], rules, plan.today)
+        for row in present[counter_id]:
+            if row not in kept:
+                _cut(row, plan.today, None)
+            elif row.until_on != kept[row].until_on:
+                row.until_on = kept[row].until_on
+        added += [{"counter_id": counter_id, **vars(rule)} for rule in new]
+    if added:
+        db.session.flush()
+        db.session.execute(insert(OpeningHours), added)
+
+
+def matched(
+    present: Sequence[OpeningHours], wanted: Sequence[WeeklyRule], today: date
+) -> tuple[dict[OpeningHours, WeeklyRule], list[WeeklyRule]]:
+    """The rows that stay, each with the rule that it is from now on; and the rules that no row is."""
+    free, kept = list(present), dict[OpeningHours, WeeklyRule]()
+    rest = []
+    for rule in wanted:  # first those that stay as they are, so that none of them gets the end of another
+        same = next((row for row in free if rule_of(row) == rule), None)
+        if same is None:
+            rest.append(rule)
+        else:
+            free.remove(same)
+            kept[same] = rule
+    new = []
+    for rule in rest:
+        longer = next((row for row in free if _is_another_end(row, rule, today)), None)
+        if longer is None:
+            new.append(rule)
+        else:
+            free.remove(longer)
+            kept[longer] = rule
+    return kept, new
+
+
+def rule_of(row: OpeningHours) -> WeeklyRule:
+    return WeeklyRule(row.weekday, row.opens, row.closes, row.from_on, row.until_on, row.every_weeks)
+
+
+def _is_another_end(row: OpeningHours, rule: WeeklyRule, today: date) -> bool:
+    """Whether the rule is the row with another last day, neither of them in the past."""
+    ends = [until for until in (row.until_on, rule.until_on) if until is not None]
+    return rule_of(row) == replace(rule, until_on=row.until_on) and all(until >= today - A_DAY for until in ends)
 
 
 def _cut(rule: OpeningHours, first: date, last: date | None) -> None:

@@ -9,12 +9,21 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from flask_babel import gettext as _
+from flask_babel import gettext
 
 Reader = Callable[[str], Any]  # from a cell to its value; raises ValueError with what it must be
+
+
+def _(text: str, **words: object) -> str:
+    """The text in the reader's language; flask_babel says nothing about types."""
+    found: str = gettext(text, **words)
+    return found
+
+
+SHOWN = 60  # characters of a cell in a difference
 
 
 class SheetError(Exception):
@@ -83,20 +92,17 @@ def column_problems(
 
 def problem(line: int, row: str, reason: object) -> str:
     """What is wrong with a row, named by its line and by what it is about."""
-    text: str = _("Line %(line)s (%(row)s): %(reason)s", line=line, row=row or _("no key"), reason=reason)
-    return text
+    return _("Line %(line)s (%(row)s): %(reason)s", line=line, row=row or _("no key"), reason=reason)
 
 
 def cell_problem(column: str, cell: str, reason: object) -> str:
     """What is wrong with one cell."""
-    text: str = _("%(column)s is %(cell)s; %(reason)s", column=column, cell=repr(cell), reason=reason)
-    return text
+    return _("%(column)s is %(cell)s; %(reason)s", column=column, cell=repr(cell), reason=reason)
 
 
 def uneven() -> str:
     """What is wrong with a row that is longer or shorter than the header."""
-    text: str = _("it has more or fewer fields than the header; is a comma missing its quotation marks?")
-    return text
+    return _("it has more or fewer fields than the header; is a comma missing its quotation marks?")
 
 
 def sheet(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -110,11 +116,15 @@ def sheet(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def cell(value: Any) -> str:
     """A value as it stands in a cell."""
+    return harmless(_said(value))
+
+
+def _said(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return harmless("; ".join(map(str, value)))
-    return "" if value is None else harmless(str(value))
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 def harmless(text: str) -> str:
@@ -125,6 +135,28 @@ def harmless(text: str) -> str:
 def as_meant(text: str) -> str:
     """What harmless() was given."""
     return text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text
+
+
+def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What the line would change, column by column: "minutes: 15 → 20"; of lists what comes and goes."""
+    return [
+        f"{column}: {_difference(present[column], value)}"
+        for column, value in wanted.items()
+        if column in present and present[column] != value
+    ]
+
+
+def _difference(before: Any, after: Any) -> str:
+    if isinstance(after, list):
+        come = [f"+ {one}" for one in after if one not in before]
+        gone = [f"− {one}" for one in before if one not in after]
+        return ", ".join([*come, *gone]) or _("another order")
+    return f"{_short(before)} → {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    text = _said(value)
+    return (text if len(text) <= SHOWN else f"{text[:SHOWN]}…") or "–"
 
 
 def a_key(text: str) -> str:

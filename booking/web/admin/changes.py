@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,7 +17,7 @@ from booking.appointments.models import Appointment, AppointmentService
 from booking.appointments.occupancy import SlotTaken
 from booking.db import begin_write, db
 from booking.outbox.held import send_now, waiting
-from booking.planning.impact import Decision, Meanwhile, Proposal, apply, preview, unreachable
+from booking.planning.impact import Decision, Meanwhile, Proposal, apply, decision, preview, unreachable
 from booking.planning.models import Adjustment, Choice, Hit
 from booking.planning.undo import UNDO_FOR, Gone, undo
 from booking.planning.whatif import what_if
@@ -43,7 +44,7 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     if "what_if" in request.form:
         return _show_what_if(plan)
     notice = ""
-    decisions = _decisions() if "confirmed" in request.form else {}
+    decisions = decisions_sent() if "confirmed" in request.form else {}
     try:
         made = apply(plan, decisions, author, now())
         db.session.commit()
@@ -56,7 +57,7 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     begin_write()
     proposals = preview(plan, author, now())
     db.session.rollback()
-    return _ask(proposals, words, notice), 409 if notice else 200
+    return _ask(proposals, notice), 409 if notice else 200
 
 
 def _show_what_if(plan: Plan) -> str:
@@ -141,44 +142,39 @@ def _reason(reason: Exception) -> str:
     return found
 
 
-def _ask(proposals: Sequence[Proposal], words: str, notice: str) -> str:
+def _ask(proposals: Sequence[Proposal], notice: str) -> str:
     """The page that says whom the plan hits and asks what becomes of each."""
-    rows = {one.id: one for one in _appointments([proposal.appointment_id for proposal in proposals])}
     sent = [(name, value) for name, value in request.form.items(multi=True) if not _is_ours(name)]
-    return render_template(
-        "admin/ask.html",
-        proposals=proposals,
-        appointments=rows,
-        counters=here().counters,
-        unreachable=sum(not proposal.is_reachable for proposal in proposals),
-        words=words,
-        notice=notice,
-        sent=sent,
-        wait=town().wait_minutes,
-    )
+    return render_template("admin/ask.html", hit=hit_by(proposals), notice=notice, sent=sent)
+
+
+def hit_by(proposals: Sequence[Proposal]) -> dict[str, Any]:
+    """What admin/asked.html shows of the appointments that a plan hits."""
+    rows = _appointments([proposal.appointment_id for proposal in proposals])
+    return {
+        "proposals": proposals,
+        "appointments": {one.id: one for one in rows},
+        "counters": here().counters,
+        "unreachable": sum(not proposal.is_reachable for proposal in proposals),
+        "wait": town().wait_minutes,
+    }
 
 
 def _is_ours(name: str) -> bool:
     return name in OURS or name.startswith(("choice-", "start-"))
 
 
-def _decisions() -> dict[int, Decision]:
+def decisions_sent() -> dict[int, Decision]:
     """What was chosen for each appointment: for all of them, or row by row."""
     found: dict[int, Decision] = {}
     for_all = request.form.get("all", "each")
     for name, value in request.form.items():
         id = name.removeprefix("choice-")
         if name != id and id.isascii() and id.isdigit() and len(id) < 16:
+            chosen = value if for_all == "each" else for_all
             start = _start(request.form.get(f"start-{id}", ""))
-            found[int(id)] = _decision(value if for_all == "each" else for_all, start)
+            found[int(id)] = decision(Choice(chosen) if chosen in list(Choice) else abort(400), start)
     return found
-
-
-def _decision(chosen: str, start: datetime | None) -> Decision:
-    """A move needs a time; where none fits, the appointment is kept."""
-    if chosen == Choice.MOVE and start is None:
-        return Decision(Choice.KEEP)
-    return Decision(Choice(chosen) if chosen in list(Choice) else abort(400), start)
 
 
 def _start(text: str) -> datetime | None:

@@ -1,23 +1,41 @@
-"""Import of the catalogue with a dry run that shows the differences, and export of everything."""
+"""Import of files with a dry run that shows the differences and how far it is, and export of everything."""
 
 from __future__ import annotations
 
-from flask import abort, make_response, render_template, request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import (
+    Response,
+    abort,
+    current_app,
+    get_flashed_messages,
+    make_response,
+    render_template,
+    request,
+    stream_template,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from sqlalchemy.orm import selectinload
 
-from booking.db import db
-from booking.privacy.export import archive
-from booking.staff.audit import member, record
-from booking.staff.models import Role
-from booking.townhall.catalogue import Outcome, import_catalogue
+from booking.appointments.occupancy import SlotTaken
+from booking.db import begin_write, db
+from booking.exchange.archive import archive
+from booking.exchange.imports import PARTS, Import
+from booking.exchange.models import keep, kept, let_go
+from booking.planning.impact import Decision, Meanwhile
+from booking.staff.audit import Actor, member, record
+from booking.staff.models import Role, Staff
 from booking.townhall.models import Municipality
 from booking.townhall.sheets import SheetError
 from booking.web.admin import admin
-from booking.web.admin.frame import back_to, saved
+from booking.web.admin.changes import decisions_sent, hit_by
 from booking.web.guards import require
 from booking.web.pages import now, today
 from booking.web.towns import town
+
+STEP = 5  # percent between two signs of progress
 
 
 @admin.get("/exchange")
@@ -26,28 +44,97 @@ def exchange() -> ResponseReturnValue:
     return _page()
 
 
-@admin.post("/exchange/services")
-def import_services() -> ResponseReturnValue:
-    """Shows what the file would change, or with `import` changes it: all of it, or nothing, with every problem."""
-    require(Role.ADMINISTRATOR, None)
-    sent = request.files.get("file")
-    content = sent.read() if sent else b""
-    row = db.session.get(Municipality, town().id) or abort(404)
+@admin.post("/exchange/import")
+def exchange_import() -> ResponseReturnValue:
+    """Shows what the file would change, or with `import` changes it: all of it, or nothing, with every problem.
+
+    The page is drawn while the import runs, so that it says how far it is. Who leaves it stops the import.
+    """
+    account = require(Role.ADMINISTRATOR, None)
+    actor = member(account)
+    found = _sent(account)
+    if found is None:
+        return _page([_("Choose the file once more: it has been imported, or was sent more than a day ago.")]), 422
+    id, content = found
+    db.session.commit()
+    begin_write()
     try:
-        outcome = import_catalogue(row, content, now())
+        running = Running(id, content, actor, decisions_sent() if "import" in request.form else None)
     except SheetError as error:
         db.session.rollback()
-        return _page(problems=error.problems), 422
-    if "import" not in request.form:
-        db.session.rollback()
-        return _page(outcome=outcome)
-    words = _(
-        "%(added)s services added, %(changed)s changed, %(unchanged)s as they were.",
-        added=outcome.added,
-        changed=outcome.changed,
-        unchanged=outcome.unchanged,
-    )
-    return saved(("municipality", row.id), "import_services", words, back_to("services"))
+        return _page(error.problems), 422
+    get_flashed_messages()  # read now: once the answer has begun, no cookie can say so any more
+    answer = Response(stream_template("admin/importing.html", running=running), mimetype="text/html")
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _sent(account: Staff) -> tuple[int, bytes] | None:
+    """The file that came, which is kept now, or the one that was looked at before; and its id."""
+    file, id = request.files.get("file"), request.form.get("upload", "")
+    if file is not None and file.filename:
+        row = keep(account, file.read(), now())
+        return row.id, row.content
+    before = kept(account, int(id)) if id.isascii() and id.isdigit() and len(id) < 16 else None
+    return (before.id, before.content) if before is not None else None
+
+
+class Running:
+    """An import while its page is drawn. Without `decisions` it is a dry run."""
+
+    def __init__(self, upload: int, content: bytes, actor: Actor, decisions: Mapping[int, Decision] | None) -> None:
+        self.upload, self.decisions = upload, decisions
+        self._content, self._actor = content, actor
+        self.problems: list[str] = []
+        self.is_broken = self.is_done = False
+        self.notice = ""
+        self.found = self._read()
+
+    def _read(self) -> Import:
+        whole = selectinload(Municipality.offices)
+        row = db.session.get(Municipality, town().id, options=[whole]) or abort(404)
+        return Import(row, self._content, self._actor, now())
+
+    def percents(self) -> Iterator[int]:
+        """Carries it out, and says from time to time how far it is. Commits, or leaves nothing behind."""
+        try:
+            if self.decisions is None:
+                yield from self._steps(self.found.preview())
+            else:
+                yield from self._for_good(self.decisions)
+        except SheetError as error:
+            self.problems = error.problems
+        except Exception:
+            current_app.logger.exception("An import broke")
+            self.is_broken = True
+        finally:
+            db.session.rollback()
+
+    def _for_good(self, decisions: Mapping[int, Decision]) -> Iterator[int]:
+        try:
+            yield from self._steps(self.found.carry_out(decisions))
+        except (Meanwhile, SlotTaken):
+            db.session.rollback()
+            self.notice = _("Meanwhile somebody booked, moved or cancelled. Look again.")
+            begin_write()
+            self.found = self._read()
+            yield from self._steps(self.found.preview())
+        else:
+            let_go(self.upload)
+            db.session.commit()
+            self.is_done = True
+
+    def _steps(self, steps: Iterator[int]) -> Iterator[int]:
+        said = -STEP
+        for done in steps:
+            percent = 100 * done // self.found.lines
+            if percent >= said + STEP:
+                said = percent
+                yield percent
+
+    def hit(self) -> dict[str, Any]:
+        """What the page shows of those whom new hours hit."""
+        return hit_by(self.found.proposals)
 
 
 @admin.post("/exchange/export")
@@ -63,5 +150,5 @@ def export() -> ResponseReturnValue:
     return answer
 
 
-def _page(outcome: Outcome | None = None, problems: list[str] | None = None) -> str:
-    return render_template("admin/exchange.html", outcome=outcome, problems=problems or [])
+def _page(problems: list[str] | None = None) -> str:
+    return render_template("admin/exchange.html", problems=problems or [], parts=PARTS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -58,8 +58,8 @@ SECTIONS = (
 
 @admin.context_processor
 def _frame() -> dict[str, Any]:
-    """What the frame shows; a page that refuses somebody has no frame."""
-    if not current_user.is_authenticated:
+    """What the frame shows; a page that refuses somebody, perhaps before it knows the town, has no frame."""
+    if g.get("town") is None or not current_user.is_authenticated:
         return {}
     sections = [section for section in SECTIONS if section.is_open_to(current_staff())]
     current = next((one for one in sections if _is_in(one)), None)
