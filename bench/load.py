@@ -137,6 +137,7 @@ class _Loop:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.buffer = bytearray(CHUNK)
         self.selector = selectors.DefaultSelector()
         self.pausing: list[tuple[float, int, _Client]] = []
         self.clients: list[_Client] = []
@@ -208,13 +209,13 @@ class _Loop:
 
     def _read(self, client: _Client) -> None:
         assert client.socket is not None
-        data = client.socket.recv(CHUNK)
+        count = client.socket.recv_into(self.buffer)
         if client.request is None:  # the server closes a connection that it kept for us
             self._drop(client)
             return
-        if not data:
+        if not count:
             raise Broken(f"The server broke off in the middle of {_first_line(client.request)}.")
-        client.received += data
+        client.received += memoryview(self.buffer)[:count]
         if client.length < 0:
             _measure(client)
         if 0 <= client.length <= len(client.received):
@@ -224,7 +225,8 @@ class _Loop:
         client.heard_at = time.perf_counter()
         self.waiting -= 1
         assert client.request is not None
-        head, body = bytes(client.received[: client.head_end]), bytes(client.received[client.head_end : client.length])
+        with memoryview(client.received) as received:
+            head, body = bytes(received[: client.head_end]), bytes(received[client.head_end : client.length])
         answer = Answer(int(head[9:12]), head, body, client.heard_at - client.sent_at)
         if answer.status not in client.request.expected:
             raise Broken(f"{_first_line(client.request)} was answered by {answer.status}: {body[:400]!r}")
