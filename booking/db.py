@@ -131,11 +131,12 @@ def run(statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str,
 
 def read_once(statement: Executable, **values: Any) -> Sequence[Row[Any]]:
     """The rows of one statement: inside the transaction where one has begun, else with none around it."""
-    if db.session().in_transaction():
+    if db.session.registry.has() and db.session().in_transaction():
         found: Sequence[Row[Any]] = run(statement, values).all()
         return found
-    options = {"isolation_level": "AUTOCOMMIT"} if db.engine.dialect.name == "postgresql" else {}
-    with db.engine.connect().execution_options(**options) as connection:
+    engine = db.engine
+    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**options) as connection:
         return connection.execute(statement, values).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from booking.db import WRITES, db, run, table
+from booking.staff.accounts import address_of
 from booking.staff.models import AuditLine, Staff
 
-ORIGIN = "origin"  # where in the session's info stands from which address the request came
+origin: ContextVar[str | None] = ContextVar("origin", default=None)  # from which address the request came
 AN_HOUR = timedelta(hours=1)
 
 
@@ -75,8 +77,13 @@ def line(actor: Actor, action: str, object: tuple[str, int], now: datetime, **de
         "object_kind": object[0],
         "object_id": object[1],
         "details": details,
-        "origin": db.session().info.get(ORIGIN) if actor.is_staff else None,
+        "origin": _origin() if actor.is_staff else None,
     }
+
+
+def _origin() -> str | None:
+    remote = origin.get()
+    return None if remote is None else address_of(remote)
 
 
 _INSERT = insert(table(AuditLine))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import lru_cache, partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.exc import OperationalError
+from werkzeug.wsgi import ClosingIterator
 
 from booking.calendars import body as bodies
 from booking.calendars.body import FeedBody
@@ -24,6 +26,9 @@ from booking.db import begin_write, db
 from booking.web.language import preferred_of_all
 from booking.web.pages import failure, now, outside, today
 from booking.web.towns import here, seen_activities, town
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 feeds = Blueprint("feeds", __name__)
 
@@ -43,7 +48,7 @@ def feed(token: str) -> Response:
     except FeedRevoked:
         _gone()
     answer = _served(feed_body(scope, here(), seen_activities(), now(), show))
-    _trace(row.id, answer)
+    _trace(row.id, answer, now())
     return answer
 
 
@@ -99,6 +104,16 @@ def _served(body: FeedBody) -> Response:
     return _answer(body)
 
 
+class _Kept(Response):
+    """Bytes and headers that need no more thought: nothing is looked up, corrected or copied before they go out."""
+
+    default_mimetype = None
+
+    def get_wsgi_response(self, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        content = () if environ["REQUEST_METHOD"] == "HEAD" else self.iter_encoded()
+        return ClosingIterator(content, self.close), self.status, self.headers.to_wsgi_list()
+
+
 def _answer(body: FeedBody) -> Response:
     """200 with the bytes or 304 without, with the same validators (RFC 9110 15.4.5)."""
     unchanged = bodies.not_modified(
@@ -110,14 +125,16 @@ def _answer(body: FeedBody) -> Response:
         ("Last-Modified", _http_date(body.last_modified)),
         ("Cache-Control", "private, max-age=0, must-revalidate"),
         ("Vary", "Accept-Encoding"),
+    ]
+    if unchanged:
+        return _Kept([], "304 NOT MODIFIED", headers)
+    headers += [
         ("Content-Type", "text/calendar; charset=utf-8"),
         ("Content-Disposition", 'inline; filename="agenda.ics"'),
     ]
-    if unchanged:
-        return Response(b"", 304, headers)
     if is_packed:
-        return Response(bodies.packed(body), 200, [*headers, ("Content-Encoding", "gzip")])
-    return Response(body.content, 200, headers)
+        return _Kept(bodies.packed(body), "200 OK", [*headers, ("Content-Encoding", "gzip")])
+    return _Kept(body.content, "200 OK", headers)
 
 
 @lru_cache(maxsize=1024)
@@ -133,13 +150,13 @@ class _Traces:
     written_at: datetime | None = None
 
 
-def _trace(feed_id: int, answer: Response) -> None:
+def _trace(feed_id: int, answer: Response, at: datetime) -> None:
     """Counts the fetch in memory; once a minute what was counted is written down, after the answer has gone out."""
     traces: _Traces = current_app.extensions["balie"].setdefault("traces", _Traces({}))
-    count = traces.waiting.get(feed_id, (0, "", now()))[0]
-    traces.waiting[feed_id] = (count + 1, program(request.headers.get("User-Agent", "")), now())
-    if traces.written_at is None or now() - traces.written_at >= TRACED_EVERY:
-        traces.written_at = now()
+    count = traces.waiting.get(feed_id, (0, "", at))[0]
+    traces.waiting[feed_id] = (count + 1, program(request.headers.get("User-Agent", "")), at)
+    if traces.written_at is None or at - traces.written_at >= TRACED_EVERY:
+        traces.written_at = at
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         answer.call_on_close(partial(_write_down, app, traces))
 

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, abort, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_login import LoginManager, UserMixin
+from flask import Flask, Request, Response, abort, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf import CSRFProtect
 
 from booking.config import Settings
 from booking.db import begin_write, db
-from booking.staff.accounts import address_of
-from booking.staff.audit import ORIGIN
+from booking.staff.audit import origin
 from booking.staff.models import Staff
 
 if TYPE_CHECKING:
@@ -76,8 +75,13 @@ class TownSessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Who brings no cookie needs no signature checked."""
-        has_cookie = self.get_cookie_name(app) in request.cookies
+        has_cookie = "HTTP_COOKIE" in request.environ and self.get_cookie_name(app) in request.cookies
         return super().open_session(app, request) if has_cookie else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """An answer for which nobody looked into the session is the same for everybody."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
@@ -103,9 +107,11 @@ def install(app: Flask, settings: Settings) -> None:
     app.session_interface = TownSessions()
     app.before_request(_begin)
     CSRFProtect(app)
-    login = LoginManager(app)
+    login = LoginManager()
     login.session_protection = None  # a clerk's address may change during the day; the generation revokes
     login.user_loader(_signed_in)
+    app.login_manager = login  # type: ignore[attr-defined] # not init_app: it looks into each session to remember people
+    app.context_processor(lambda: {"current_user": current_user})
 
 
 def _begin() -> None:
@@ -115,7 +121,7 @@ def _begin() -> None:
     """
     if "\0" in request.path or b"%00" in request.query_string:
         abort(400)  # PostgreSQL stores no NUL, and nobody types one
-    db.session().info[ORIGIN] = address_of(request.remote_addr)
+    origin.set(request.remote_addr)
     request.max_content_length = LARGEST.get(request.endpoint or "", request.max_content_length)
     if request.method not in READING and request.endpoint is not None:
         if any("\0" in text for text in request.form.values()):
