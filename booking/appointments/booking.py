@@ -25,7 +25,7 @@ from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.timelines import CounterLine, OfficeLines, lines_of_day, office_lines
-from booking.appointments.writing import Ids, Written, hand_over, look, write
+from booking.appointments.writing import BookedMeanwhile, Ids, Written, hand_over, look, write
 from booking.db import db
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import row
@@ -62,17 +62,16 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
 
     A second call for the same hold returns the same booking. A hold that has ended is taken again if its
     slot is still free. While the hold lives the offer does not change, only what agendas show. Raises SlotTaken,
-    ContactLimit, AddressLimit. Flushes.
+    ContactLimit, AddressLimit, BookedMeanwhile. Flushes.
     """
     office = held.counter.desk.office
     contacts = () if actor.is_staff or held.booking_id is not None else citizen.contacts
     take_contacts(contacts, now)
-    known = raise_activity([office.id], now)
-    ids = look(held, office.municipality, contacts, now)
+    ids = look(held, office, contacts, now)
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
     demand = demand_held(held)
-    line = _counter_for(held, demand, office, known, now)
+    line = _counter_for(held, demand, office, {office.id: ids.revision}, now)
     booking = _booking(ids, held, citizen, channel, now)
     appointment = _appointment(booking, held, demand, now)
     appointment.id, appointment.counter_id = ids.appointment, line.counter_id
@@ -246,6 +245,9 @@ def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int,
         raise SlotTaken
     if held.expires_at <= now:
         known = raise_revision([office.id])
+        look_again(held)  # it may have been extended, or become a booking, before the office was ours
+        if held.booking_id is not None:
+            raise BookedMeanwhile
     lines = office_lines(office, now, known[office.id])
     if held.expires_at > now:
         lines = lines_of_day(office, lines, held.starts_at, now)

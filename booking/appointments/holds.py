@@ -99,7 +99,7 @@ def give_back(holder: Holder, now: datetime) -> None:
 
 def hold_of(id: int, standing: Standing) -> Hold | None:
     """The hold with its counter and service as memory has them; None if the municipality has no such hold."""
-    held = db.session.get(Hold, id)
+    held = db.session.scalars(_BY_ID, {"id": id}).one_or_none()
     counter = standing.counters.get(held.counter_id) if held else None
     service = standing.services_by_id.get(held.service_id) if held else None
     if held is None or counter is None or service is None:
@@ -129,6 +129,7 @@ def look_again(held: Hold) -> None:
     set_committed_value(held, "expires_at", found.expires_at)
 
 
+_BY_ID = select(Hold).where(Hold.id == bindparam("id"))
 _HOLD = table(Hold)
 _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
 

@@ -1,6 +1,7 @@
 """How a new booking gets into the database: what must be looked at once the office waits, and all its rows at once.
 
-Every confirming POST comes through here and many come at the same moment, so statements count: one looks, one writes.
+Every confirming POST comes through here and many come at the same moment, so statements count: one makes the others
+of the office wait and looks, one writes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, bindparam, insert, null, select, update
+from sqlalchemy import BindParameter, Select, bindparam, insert, null, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.limits import Contact, check_address, check_counts, count_values, counts_of, made_from
@@ -20,37 +21,43 @@ from booking.appointments.references import new_reference
 from booking.db import Together, UtcDateTime, know, next_id, run, table, values_of
 from booking.outbox.models import Message, MessageChannel
 from booking.staff.models import AuditLine
-from booking.townhall.models import Municipality
+from booking.townhall.models import Office
+from booking.townhall.revisions import raise_activity_and_read
+
+
+class BookedMeanwhile(Exception):
+    """The hold became a booking by another request while this one waited: roll back, and look at the hold again."""
 
 
 @dataclass(frozen=True)
 class Ids:
-    """What a new booking will be called: by the database, and by people."""
+    """What a new booking will be called, by the database and by people, and the revision of its office."""
 
     booking: int
     appointment: int
     reference: str
+    revision: int
 
 
-def look(held: Hold, municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> Ids:
-    """Reads again what others may have changed about the hold, counts what the contacts have, and draws ids.
+def look(held: Hold, office: Office, contacts: Sequence[Contact], now: datetime) -> Ids:
+    """Raises the activity of the office, reads the hold again, counts what the contacts have, and draws ids.
 
-    Raises ContactLimit, AddressLimit, unless the hold is a booking already. The office row is raised before, so
-    nothing of it changes any more.
+    The rows of the contacts are taken before, so what is counted is sure. The hold may still change while this waits
+    for the office: write() finds that out. Raises ContactLimit, AddressLimit, unless the hold is a booking already.
     """
-    reference = new_reference()
+    reference, municipality = new_reference(), office.municipality
     statement = _looking(tuple(contact.channel for contact in contacts))
-    values = {"hold": held.id, "reference": reference, "address": held.address}
+    values = {"hold": held.id, "reference": reference, "from_address": held.address}
     values |= count_values(municipality, contacts, now)
-    found = run(statement, values).one()
+    found = raise_activity_and_read(office.id, now, statement, values)
     set_committed_value(held, "booking_id", found.booking_id)
     set_committed_value(held, "expires_at", found.expires_at)
     if held.booking_id is None:
         check_address(municipality, found.made, found.made_without, has_contact=bool(contacts))
-        check_counts(municipality, found[7:])
+        check_counts(municipality, found[7:-1])
         if found.is_somebodys:
-            return look(held, municipality, contacts, now)
-    return Ids(found.new_booking, found.new_appointment, reference)
+            return look(held, office, contacts, now)
+    return Ids(found.new_booking, found.new_appointment, reference, found.revision)
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,18 @@ class Written:
 
 
 def write(rows: Written, held: Hold, now: datetime) -> set[int]:
-    """Inserts the rows, makes the hold the booking's, and hands its ticks over if it lives; which ticks those are."""
+    """Inserts the rows, makes the hold the booking's, and hands its ticks over if it lives; which ticks those are.
+
+    Raises BookedMeanwhile.
+    """
     found = {"booking": rows.booking, "appointment": rows.appointment, "item": rows.item}
     given: list[tuple[str, Mapping[str, Any]]] = [(prefix, values_of(row)) for prefix, row in found.items()]
     given += [("line", rows.line), *((f"message{n}", message) for n, message in enumerate(rows.messages))]
     values = {_parameter(prefix, name): value for prefix, row in given for name, value in row.items()}
     statement = _writing(tuple((prefix, tuple(row)) for prefix, row in given))
     ticks = set(statement.run(values | {"now": now, "from_hold": held.id}).scalars())
+    if not ticks and run(_BECAME, {"from_hold": held.id}).scalar_one() != rows.booking.id:
+        raise BookedMeanwhile
     set_committed_value(held, "booking_id", rows.booking.id)
     know(rows.booking, rows.appointment, rows.item)
     return ticks
@@ -86,9 +98,9 @@ def hand_over(held: Hold, appointment: Appointment, now: datetime) -> set[int]:
 
 
 @lru_cache(maxsize=16)
-def _looking(channels: tuple[MessageChannel, ...]) -> Executable:
+def _looking(channels: tuple[MessageChannel, ...]) -> Select[Any]:
     holds, bookings = table(Hold), table(Booking)
-    made, without_contact = made_from(bindparam("address"))
+    made, without_contact = made_from(bindparam("from_address"))
     same = (bookings.c.municipality_id == bindparam("town"), bookings.c.reference == bindparam("reference"))
     return select(
         holds.c.booking_id,
@@ -143,7 +155,10 @@ def _parameter(prefix: str, column: str) -> str:
 
 _HOLD, _OCCUPANCY = table(Hold), table(Occupancy)
 _FROM: BindParameter[int] = bindparam("from_hold")
-_BECOME = update(_HOLD).where(_HOLD.c.id == _FROM).values(booking_id=bindparam("booking_id"))
+_BECOME = (
+    update(_HOLD).where(_HOLD.c.id == _FROM, _HOLD.c.booking_id.is_(None)).values(booking_id=bindparam("booking_id"))
+)
+_BECAME = select(_HOLD.c.booking_id).where(_HOLD.c.id == _FROM)
 _HAND_OVER = (
     update(_OCCUPANCY)
     .where(_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > bindparam("now", type_=UtcDateTime()))

@@ -10,9 +10,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, event, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    event,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session, SessionTransaction
 
 from booking.db import Base, UtcDateTime, db, run, table
@@ -50,6 +66,22 @@ def raise_revision(office_ids: Iterable[int]) -> dict[int, int]:
 def raise_activity(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     """What its agendas and feeds show changes, and not its offer: a visit, or a hold that becomes a booking."""
     return _raise(office_ids, _RAISE_ACTIVITY, now)
+
+
+def raise_activity_and_read(office_id: int, now: datetime, reading: Select[Any], values: Mapping[str, Any]) -> Row[Any]:
+    """Raises the activity of one office and reads one row; its last column is the revision of the office.
+
+    PostgreSQL does both at once: only the revision is sure to be as others left it who had the office before.
+    """
+    is_one = db.engine.dialect.name == "postgresql"
+    given = {"office": office_id, "now": now, **values}
+    if not is_one:
+        run(_RAISE_ACTIVITY, given)
+    row: Row[Any] = run(_reading_too(reading, is_one), given).one()
+    transaction = db.session().get_transaction()
+    if transaction is not None:
+        _raised.setdefault(transaction, {})
+    return row
 
 
 def raise_office(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
@@ -122,6 +154,14 @@ _WAIT = _THIS.values(revision=_OFFICE.c.revision)
 _RAISE_REVISION = _THIS.values(revision=_OFFICE.c.revision + 1)
 _RAISE_ACTIVITY = _THIS.values(_SHOWN)
 _RAISE_BOTH = _RAISE_REVISION.values(_SHOWN)
+
+
+@lru_cache(maxsize=64)
+def _reading_too(reading: Select[Any], is_one: bool) -> Executable:
+    raised = _RAISE_ACTIVITY.cte("raised") if is_one else _OFFICE
+    its_own = true() if is_one else _OFFICE.c.id == bindparam("office")
+    return reading.add_columns(select(raised.c.revision).where(its_own).scalar_subquery().label("revision"))
+
 
 _NOTE = insert(table(Change)).from_select(
     ["office_id", "revision", "counter_id", "first_tick", "end_tick", "at"],

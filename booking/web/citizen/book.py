@@ -20,6 +20,7 @@ from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Item, Nearby, nearest, offers
 from booking.appointments.together import book_visit, hold_visit
+from booking.appointments.writing import BookedMeanwhile
 from booking.db import begin_write, db
 from booking.outbox.models import MessageChannel
 from booking.privacy.forget import erasure_day
@@ -82,6 +83,10 @@ def confirm(token: str) -> ResponseReturnValue:
     except SlotTaken:
         _keep_typed(form)
         return taken_page(items, start)
+    except BookedMeanwhile:
+        db.session.rollback()
+        load_town()
+        booking = db.session.get_one(Booking, held_by(token).booking_id)
     except (ContactLimit, AddressLimit) as limit:
         return _too_many(token, form, person, limit)
     if fitting is not held:
