@@ -36,6 +36,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from booking.silence import first_word, listen
+
 WRITES = "balie_writes"
 
 
@@ -130,13 +132,18 @@ def run(statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str,
 
 
 def read_once(statement: Executable, **values: Any) -> Sequence[Row[Any]]:
-    """The rows of one statement: inside the transaction where one has begun, else with none around it."""
+    """The rows of one short statement: inside the transaction where one has begun, else with none around it.
+
+    Raises Silence where the database hangs.
+    """
     if db.session.registry.has() and db.session().in_transaction():
         found: Sequence[Row[Any]] = run(statement, values).all()
         return found
     engine = db.engine
-    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
-    with engine.connect().execution_options(**options) as connection:
+    if engine.dialect.name != "postgresql":
+        with engine.connect() as connection:
+            return connection.execute(statement, values).all()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, first_word(connection):
         return connection.execute(statement, values).all()
 
 
@@ -241,8 +248,9 @@ def _insert_unless_there(into: Table, change: str | None, dialect: str) -> Execu
 
 
 def configure_engine(engine: Engine) -> None:
-    """Sets up the connections of one engine: SQLite in WAL with foreign keys and our own BEGIN."""
+    """Sets up the connections of one engine: SQLite in WAL with foreign keys and our own BEGIN; else see silence.py."""
     if engine.dialect.name != "sqlite":
+        listen(engine)
         return
 
     @event.listens_for(engine, "connect")
