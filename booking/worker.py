@@ -14,6 +14,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 
 from booking import create_app
+from booking.appointments.crowd import forget_places
 from booking.appointments.departures import forget_departures
 from booking.appointments.findings import due, keep
 from booking.appointments.holds import forget_ended
@@ -54,6 +55,7 @@ def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
     forget_subjects(clock())  # before offices, as whoever holds
     sweep(clock())
     forget_ended(clock())
+    forget_places(clock())
     forget_changes(clock())
     forget_departures(clock())
     forget_uploads(clock())

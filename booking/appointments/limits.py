@@ -82,7 +82,7 @@ def contact_of(keys: Keys, channel: MessageChannel, typed: str) -> Contact:
 
 def take_turn(holder: Holder, now: datetime) -> None:
     """Waits for others of the same browser or address: what they hold can then be read."""
-    _take([subject for subject in (holder.browser, holder.address) if subject], now)
+    take_subjects([subject for subject in (holder.browser, holder.address) if subject], now)
 
 
 def check_holds(municipality: Municipality, holder: Holder, now: datetime) -> None:
@@ -135,7 +135,7 @@ def _held(counter_ids: Sequence[int], ticks: range, now: datetime) -> int:
 
 def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
     """Waits for others with one of these contacts: what they have can then be counted."""
-    _take([contact.subjects[0] for contact in contacts], now)
+    take_subjects([contact.subjects[0] for contact in contacts], now)
 
 
 def counts_of(channel: MessageChannel) -> tuple[ColumnElement[int], ColumnElement[int]]:
@@ -233,8 +233,8 @@ def forget_subjects(now: datetime) -> None:
     )
 
 
-def _take(subjects: Sequence[str], now: datetime) -> None:
-    """Takes the rows in one order, whoever comes: so nobody waits in a circle."""
+def take_subjects(subjects: Sequence[str], now: datetime) -> None:
+    """Takes the rows of these subjects in one order, whoever comes: so nobody waits in a circle."""
     if subjects:
         rows = [{"subject": subject, "at": now} for subject in sorted(set(subjects))]
         insert_unless_there(Limited, rows, change="at")

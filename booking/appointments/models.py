@@ -244,7 +244,7 @@ class Hold(Base):
 
 
 class Limited(Base):
-    """A browser, an address or a contact, as a pseudonym, whose limits reach over offices.
+    """A browser, an address or a contact, as a pseudonym, whose limits reach over offices; or the crowd of a desk.
 
     Its row is taken before those are counted, so that of two requests at once the second counts the first.
     """
@@ -253,6 +253,24 @@ class Limited(Base):
 
     subject: Mapped[str] = mapped_column(String(32), primary_key=True)
     at: Mapped[datetime]  # when it was last counted
+
+
+class CrowdPlace(Base):
+    """A place in the line for the times of a desk, where a desk has one: no person, and the ids are the order.
+
+    Whether it is let in follows from how many are before it; see crowd.py.
+    """
+
+    __tablename__ = "crowd_place"
+    __table_args__ = (Index("ix_crowd_place_desk_id_came_at", "desk_id", "came_at"),)
+
+    id: Mapped[int] = key()
+    desk_id: Mapped[int] = mapped_column(ForeignKey("desk.id", ondelete="CASCADE"))
+    address: Mapped[str] = mapped_column(String(32))  # a pseudonym, to count
+    came_at: Mapped[datetime]
+    kept_until: Mapped[datetime]  # unless somebody looks after it
+    let_in_at: Mapped[datetime | None]  # when that was seen first
+    left_at: Mapped[datetime | None]  # when its holder kept a time
 
 
 class Occupancy(Base):

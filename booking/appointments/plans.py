@@ -64,7 +64,7 @@ class Errands:
     def offers(self) -> list[Offer]:
         """For each office the starts of visits that begin there and find all desks free, one after the other."""
         found: dict[int, int] = dict.fromkeys(self.lines, 0)
-        for order in self._orders:
+        for order in self._orders if found else ():
             for desk_id, mask in chain.beginnings(self._stops(order), self._gaps).items():
                 found[self._desks[desk_id].office_id] |= mask
         return [Offer(id, self.lines[id].horizon.zone, self._base, mask) for id, mask in found.items() if mask]

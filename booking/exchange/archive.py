@@ -37,6 +37,7 @@ LEFT_OUT = {
     "occupancy": "follows from appointments",
     "identity": "the names of staff in another system, which lets them in",
     "upload": "an export that comes back",
+    "crowd_place": "who waits in a line, forgotten within hours",
 }
 # Columns that are secret, name a citizen or tell where somebody was.
 NEVER: dict[str, frozenset[str]] = {

@@ -145,6 +145,7 @@ class Desk(Base):
         CheckConstraint("step_minutes IN (5, 10, 15, 20, 30, 60)", name="step_minutes"),
         CheckConstraint("buffer_minutes >= 0 AND buffer_minutes % 5 = 0", name="buffer_minutes"),
         CheckConstraint("grace_minutes BETWEEN 0 AND 120", name="grace_minutes"),
+        CheckConstraint("crowd_size BETWEEN 0 AND 10000", name="crowd_size"),
     )
 
     id: Mapped[int] = key()
@@ -160,6 +161,7 @@ class Desk(Base):
     walk_in_percents: Mapped[dict[str, Any]] = mapped_column(default=dict)
     # when citizens may book which part: [{"percent": 60, "days": 28, "at": 480}]; none: all of it at once
     releases: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    crowd_size: Mapped[int] = mapped_column(default=0)  # so many citizens choose a time at once; 0: as many as come
 
     office: Mapped[Office] = relationship(back_populates="desks")
     counters: Mapped[list[Counter]] = relationship(back_populates="desk", order_by="Counter.number")

@@ -30,6 +30,7 @@ class Standing:
     desks: Sequence[Desk]  # office by office
     counters: Mapping[int, Counter]
     doing: Mapping[int, tuple[Office, ...]]  # service id → the offices with a counter that does it
+    crowded: Mapping[int, tuple[Desk, ...]]  # service id → the desks that do it and let in so many people at once
     ways: Mapping[tuple[int, int], int]  # two offices' ids → minutes from one to the other
 
     def service(self, key: str) -> Service | None:
@@ -84,12 +85,12 @@ def _load(slug: str) -> Standing:
             select(Service).where(Service.municipality_id == town.id).order_by(Service.id)
         ).all()
         doing = session.execute(
-            select(CounterService.service_id, Desk.office_id)
+            select(CounterService.service_id, Desk.office_id, Desk.id.label("desk_id"))
             .join(Counter, Counter.id == CounterService.counter_id)
             .join(Desk, Desk.id == Counter.desk_id)
             .join(Office, Office.id == Desk.office_id)
             .where(Office.municipality_id == town.id)
-            .order_by(Office.position)
+            .order_by(Office.position, Desk.id)
             .distinct()
             .add_columns(Office.position)
         ).all()
@@ -97,10 +98,13 @@ def _load(slug: str) -> Standing:
         ways = session.scalars(select(Way).where(Way.one_id.in_(offices))).all()
         _know_each_other(town, all_services)
         session.expunge_all()
-    by_service: dict[int, tuple[Office, ...]] = {}
-    for service_id, office_id, _position in doing:
-        by_service[service_id] = (*by_service.get(service_id, ()), offices[office_id])
     desks = [desk for office in town.offices for desk in office.desks]
+    by_service: dict[int, dict[int, Office]] = {}
+    crowded: dict[int, tuple[Desk, ...]] = {}
+    for service_id, office_id, desk_id, _position in doing:
+        by_service.setdefault(service_id, {})[office_id] = offices[office_id]
+        if found := [desk for desk in desks if desk.id == desk_id and desk.crowd_size]:
+            crowded[service_id] = (*crowded.get(service_id, ()), *found)
     return Standing(
         municipality=town,
         revision=town.revision,
@@ -110,7 +114,8 @@ def _load(slug: str) -> Standing:
         offices=offices,
         desks=desks,
         counters={counter.id: counter for desk in desks for counter in desk.counters},
-        doing=by_service,
+        doing={id: tuple(found.values()) for id, found in by_service.items()},
+        crowded=crowded,
         ways={pair: way.minutes for way in ways for pair in ((way.one_id, way.other_id), (way.other_id, way.one_id))},
     )
 

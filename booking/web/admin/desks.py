@@ -87,6 +87,7 @@ class DeskForm(FlaskForm):  # type: ignore[misc]
         _l("Kept free after each appointment"), coerce=int, choices=[SelectChoice(n, f"{n} min") for n in BUFFERS]
     )
     releases = Waves(_l("Release of times online"))
+    crowd_size = WholeField(_l("Citizens who choose a time online at once"), 0, 10_000, default=0)
     position = WholeField(_l("Place in lists"), 1, 1000)
 
     def validate_key(self, field: Field) -> None:

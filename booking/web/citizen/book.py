@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 
 from booking import links
 from booking.appointments.booking import Citizen
+from booking.appointments.crowd import TooManyPlaces
 from booking.appointments.holds import demand_held, extend, hold, hold_of, look_again, visit_of
 from booking.appointments.limits import AddressLimit, ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
@@ -25,15 +26,15 @@ from booking.db import begin_write, db
 from booking.outbox.models import MessageChannel
 from booking.privacy.forget import erasure_day
 from booking.slots.clock import moment_of
-from booking.staff.accounts import address_of
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
-from booking.web.citizen import citizen
+from booking.web.citizen import citizen, crowds
+from booking.web.citizen.asking import address, browser
 from booking.web.citizen.find import service_page
 from booking.web.citizen.several import asked_items, errands_for, legs_held, times_address, visit_page
 from booking.web.forms import DetailsForm
 from booking.web.language import language
-from booking.web.pages import now
+from booking.web.pages import failure, now
 from booking.web.towns import here, load_town, seen_revisions, town
 
 NEAREST = 6
@@ -41,8 +42,14 @@ NEAREST = 6
 
 @citizen.post("/hold")
 def take() -> ResponseReturnValue:
-    """Holds the chosen slot ("<office>.<tick>"), that of each desk of a visit, and goes on to the form."""
+    """Holds the chosen slot ("<office>.<tick>"), that of each desk of a visit, and goes on to the form.
+
+    Where more people want a time than may choose one at once, it takes a place in the line instead.
+    """
     items, office, start = chosen_items(), *chosen_slot()
+    crowds.lock(service for service, _people in items)
+    if crowds.closed_at(items, office):
+        return wait(items)
     try:
         held = _hold(items, office, start, replace(_holder(), needs=_needs_before()))
     except SlotTaken:
@@ -50,9 +57,31 @@ def take() -> ResponseReturnValue:
     except HoldLimit as limit:
         return limit_page(items, start, limit)
     token = hold_token(held)
+    crowds.leave(items, office)
     db.session.commit()
+    crowds.look_again()
     session["hold"] = token
     return redirect(url_for("citizen.details", token=token), 303)
+
+
+@citizen.post("/line")
+def stand_in_line() -> ResponseReturnValue:
+    """A place in the line for the times of these services, where there is one."""
+    items = chosen_items()
+    crowds.lock(service for service, _people in items)
+    return wait(items)
+
+
+def wait(items: Sequence[Item]) -> ResponseReturnValue:
+    """A place at each desk that lets nobody in just now; commits, and goes back to the times."""
+    try:
+        crowds.stand(items)
+    except TooManyPlaces:
+        text = _("Try again in a few minutes, or call us.")
+        return failure(429, _("Very many people on your network are waiting already"), text)
+    db.session.commit()
+    crowds.look_again()
+    return redirect(f"{times_address(items)}#when", 303)
 
 
 @citizen.get("/hold/<token>")
@@ -184,7 +213,7 @@ def _too_many(token: str, form: DetailsForm, person: Citizen, limit: Exception) 
 
 def nearby(demand: Demand, start: datetime) -> list[tuple[Office, datetime]]:
     """The free times nearest to `start`, over all offices, earliest first."""
-    offices = {office.id: office for office in here().offices_for(demand.service)}
+    offices = {office.id: office for office in crowds.open_offices(demand.service)}
     found: list[Nearby] = nearest(offers(list(offices.values()), demand, now(), seen_revisions()), start, NEAREST)
     return [(offices[office_id], at) for at, office_id in found]
 
@@ -253,11 +282,7 @@ def _last_hold() -> Hold | None:
 
 
 def _holder() -> Holder:
-    """Who holds: the address, and the browser by the secret of its forms, which an old cookie sent again has too."""
-    key = current_app.extensions["balie"]["settings"].keys[0]
-    browser = links.pseudonym(key, "browser", f"{town().id}:{session['csrf_token']}")
-    address = links.pseudonym(key, "address", f"{town().id}:{address_of(request.remote_addr)}")
-    return Holder(browser, address, gives_back=_last_hold(), seen=seen_revisions())
+    return Holder(browser(), address(), gives_back=_last_hold(), seen=seen_revisions())
 
 
 def _person(form: DetailsForm) -> Citizen:

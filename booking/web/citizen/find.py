@@ -86,7 +86,7 @@ def service_page(
         wishes=Wish,
         times=times,
         month=month(found),
-        elsewhere=None if times.first else elsewhere(asked),
+        elsewhere=None if times.first or asked.waiting else elsewhere(asked),
         taken=taken,
         limit=limit,
         nearest=nearest,

@@ -20,6 +20,7 @@ from booking.slots.clock import TICK_MINUTES
 from booking.townhall.models import Desk, Office, Service
 from booking.townhall.search import index, ranking
 from booking.web.citizen import citizen
+from booking.web.citizen.crowds import closed
 from booking.web.citizen.times import free_times
 from booking.web.language import language
 from booking.web.pages import now
@@ -102,6 +103,7 @@ def visit_page(
         can_add=len(items) < MOST,
         first=legs_planned(plan) if plan else [],
         times=free_times(offices, offers),
+        lines=closed(service for service, _people in items),
         offices=offices,
         taken=taken,
         limit=limit,
@@ -145,9 +147,11 @@ def asked_items(words: Iterable[str]) -> list[Item]:
 
 
 def errands_for(items: Sequence[Item], needs: frozenset[str] = frozenset()) -> Errands:
-    """The visit for these services and needs, with the offices as this request has read them."""
-    known = seen_revisions()
-    lines = {office.id: office_lines(office, now(), known[office.id]) for office in offices_for(items)}
+    """The visit for these services and needs, with the offices as this request has read them; without those whose
+    line this browser still stands in."""
+    known, waiting = seen_revisions(), {line.desk.office_id for line in closed(service for service, _people in items)}
+    offices = (office for office in offices_for(items) if office.id not in waiting)
+    lines = {office.id: office_lines(office, now(), known[office.id]) for office in offices}
     demands = (with_needs(one, needs, town()) for one in demands_for(items, lines.values()))
     return Errands(tuple(demands), here(), lines, now())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from booking.appointments.wishes import Wish, wished
 from booking.townhall.models import Office
 from booking.townhall.next_days import NextDay, next_day
 from booking.townhall.questions import questions_in, walk
+from booking.web.citizen.crowds import Gate, closed
 from booking.web.language import language
 from booking.web.pages import now, today
 from booking.web.towns import here, seen_revisions, town
@@ -63,6 +64,7 @@ class Narrowed:
 
     demand: Demand
     offices: Sequence[Office]  # all that do the service
+    lines: Sequence[Gate]  # of them those that let nobody in just now
     office: Office | None
     wish: Wish | None
     is_step_free: bool
@@ -72,8 +74,14 @@ class Narrowed:
     @property
     def chosen(self) -> list[Office]:
         """The offices that are asked for."""
-        asked = [office for office in self.offices if self.office is None or office.id == self.office.id]
+        closed = {line.desk.office_id for line in self.lines}
+        asked = [one for one in self.offices if one.id not in closed and self.office in (None, one)]
         return [office for office in asked if not self.is_step_free or STEP_FREE in office.access]
+
+    @property
+    def waiting(self) -> list[Gate]:
+        """Where one waits for times, of the offices that are asked for."""
+        return [line for line in self.lines if self.office is None or line.desk.office_id == self.office.id]
 
     @property
     def is_narrow(self) -> bool:
@@ -118,7 +126,8 @@ def narrowed(demand: Demand) -> Narrowed:
     given = answers_given()
     way = walk(questions_in(demand.service.text(language()).questions or ""), given)
     given = given[: len(way.steps)]
-    return Narrowed(demand, offices, office, wish, asked.get("access") == STEP_FREE, given, way.bring)
+    lines = closed([demand.service])
+    return Narrowed(demand, offices, lines, office, wish, asked.get("access") == STEP_FREE, given, way.bring)
 
 
 def answers_given() -> list[int]:
@@ -165,7 +174,7 @@ def month(found: Sequence[Offer]) -> Month | None:
 
 def elsewhere(asked: Narrowed) -> Elsewhere:
     """What to say when nothing is free as it was asked for."""
-    wider = Narrowed(asked.demand, asked.offices, None, None, is_step_free=False)
+    wider = replace(asked, office=None, wish=None, is_step_free=False)
     soonest = first_free(wider.offers()) if asked.is_narrow else None
     by_id = {office.id: office for office in asked.offices}
     first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
