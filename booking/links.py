@@ -83,6 +83,11 @@ def own_path(language: str, booking_token: str) -> str:
     return f"/{language}/b/{booking_token}"
 
 
+def join_path(staff_token: str) -> str:
+    """The path on which a member of staff chooses a password."""
+    return f"/staff/join/{staff_token}"
+
+
 def find_path(language: str) -> str:
     """The path of the page that opens a booking with its reference and its code."""
     return f"/{language}/find"

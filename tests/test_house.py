@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"silence"},
     {"db", "config", "links", "spoken", "slots"},
-    {"townhall", "staff", "outbox"},
+    {"townhall", "outbox"},
+    {"staff"},
     {"appointments"},
     {"calendars", "privacy", "planning", "first"},
     {"delivery", "exchange"},

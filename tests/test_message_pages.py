@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from booking.delivery.fallback import give_up
 from booking.delivery.files import letters
 from booking.links import token
 from booking.outbox.held import call_off, hold_back, waiting
-from booking.outbox.models import Kind, Message, MessageChannel, MessageState
+from booking.outbox.models import TO_STAFF, Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import went_away
 from booking.outbox.queue import due_ids, end, tidy
 from booking.staff.audit import citizen_of
@@ -119,7 +120,7 @@ def test_staff_see_how_long_a_provider_has_been_away(app: Flask, town: Town, zoe
 # ---- each message to try out
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: str(kind.value))
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in TO_STAFF], ids=lambda kind: str(kind.value))
 @pytest.mark.parametrize(
     ("tongue", "words"), [("nl", "afspra"), ("fr", "rendez-vous"), ("de", "Termin"), ("en", "appoint")]
 )
@@ -128,6 +129,31 @@ def test_every_kind_is_shown_in_every_language(app: Flask, town: Town, kind: Kin
 
     assert page.status == 200
     assert words in page.text and "1 part," in page.text and f"/testdorp/{tongue}/b/" in page.text
+
+
+@pytest.mark.parametrize("kind", sorted(TO_STAFF))
+@pytest.mark.parametrize(
+    ("tongue", "words"),
+    [("nl", "De link werkt"), ("fr", "Le lien fonc"), ("de", "Der Link gilt"), ("en", "The link works")],
+)
+def test_letters_to_staff_are_shown_too(app: Flask, town: Town, kind: Kind, tongue: str, words: str) -> None:
+    """With a link that belongs to nobody; there is no text message of them."""
+    page = signed_in(app, "ann").get(f"/testdorp/staff/outbox/preview?kind={kind.value}&tongue={tongue}")
+
+    assert page.status == 200 and words in page.text and "Text message" not in page.text
+    assert "/testdorp/staff/join/0-" in page.text
+
+
+def test_a_letter_to_staff_is_tried_out_without_opening_anything(app: Flask, town: Town) -> None:
+    ann = signed_in(app, "ann")
+    ann.send(ann.get("/testdorp/staff/outbox/preview?kind=forgotten&tongue=de").form("/outbox/preview"))
+
+    run_step(app, "e-mail")
+
+    (written,) = letters(app.extensions["balie"]["settings"].instance, "testdorp")
+    assert written.recipient == "ann@testdorp.example.org" and "Ein neues Passwort" in written.subject
+    link = re.search(r"/testdorp/staff/join/\S+", written.text)
+    assert link and ann.get(link[0]).status == 404
 
 
 def test_an_administrator_sends_a_message_to_themselves(app: Flask, town: Town, clock: Clock) -> None:

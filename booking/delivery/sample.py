@@ -9,9 +9,10 @@ from sqlalchemy import select
 from booking.appointments.models import Appointment, AppointmentService, AppointmentState, Booking, Channel
 from booking.config import Settings
 from booking.db import db
+from booking.delivery.staff_letter import StaffLetter, sample_staff, words_of
 from booking.delivery.wording import Wording, wording
-from booking.outbox.models import Kind
-from booking.townhall.models import Counter, CounterService, Desk, Office, Service
+from booking.outbox.models import TO_STAFF, Kind
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
 
 AHEAD = timedelta(days=7)
 
@@ -41,6 +42,13 @@ def sample(municipality_id: int, kind: Kind, language: str, now: datetime) -> Ap
     return made
 
 
-def sample_wording(appointment: Appointment, kind: Kind, settings: Settings) -> Wording:
-    """What a message of this kind says about it."""
-    return wording(kind, [appointment], settings, [appointment] if kind == Kind.LIST else ())
+def sample_wording(
+    municipality_id: int, kind: Kind, language: str, settings: Settings, now: datetime
+) -> Wording | None:
+    """What a message of this kind says; None where there is nothing yet that could be booked."""
+    if kind in TO_STAFF:
+        town = db.session.get_one(Municipality, municipality_id)
+        staff = sample_staff(town, language, now)
+        return words_of(kind, StaffLetter(town, staff.email, None, staff, now + AHEAD), settings)
+    shown = sample(municipality_id, kind, language, now)
+    return wording(kind, [shown], settings, [shown] if kind == Kind.LIST else ()) if shown else None

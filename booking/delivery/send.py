@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
+from functools import partial
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import OperationalError
@@ -27,9 +28,10 @@ from booking.delivery.fallback import give_up, recipient
 from booking.delivery.receipts import decide_undecided, receipts_path
 from booking.delivery.sample import sample
 from booking.delivery.segments import segments
+from booking.delivery.staff_letter import content_of, letter_of
 from booking.delivery.visit import told_together
 from booking.delivery.wording import language_of, wording
-from booking.outbox.models import Kind, Message, MessageChannel, MessageState
+from booking.outbox.models import TO_STAFF, Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import came_back, provider, turn, went_away
 from booking.outbox.queue import claim, defer, due_ids, end, put_off, record_sent, release
 from booking.staff.models import Staff
@@ -131,31 +133,46 @@ def _claimed(settings: Settings, id: int, now: datetime) -> tuple[Parcel | None,
 
 def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | None:
     """What to send, read again from the booking; None, with the reason recorded, if it should not go now."""
-    about = _about(message, now)
-    calm_at = _calm_at(message, about.appointment, now)
+    about = _of_staff(settings, message, now) if message.kind in TO_STAFF else _about(settings, message, now)
     if now >= message.expires_at:
         end(message, MessageState.EXPIRED, now, "too late")
     elif about.untrue or about.to is None:
         end(message, MessageState.DROPPED, now, about.untrue or "no contact")
-    elif calm_at is not None:
-        put_off(message, "quiet hours", calm_at)
+    elif about.calm_at is not None:
+        put_off(message, "quiet hours", about.calm_at)
     else:
-        message.content = message.content or _content(settings, message, about, now)
+        message.content = message.content or about.content()
         if message.channel == SMS:
             message.segments = segments(message.content.decode())
-        slug = about.appointment.counter.desk.office.municipality.slug
-        file_name = f"{slug}/{message.id}.{'eml' if message.channel == EMAIL else 'txt'}"
+        file_name = f"{about.slug}/{message.id}.{'eml' if message.channel == EMAIL else 'txt'}"
         receipts_to = None
         if settings.is_https:  # nothing else can be reached by who sends receipts
-            receipts_to = links.town_address(settings.url, settings.hosts, slug) + receipts_path(message.id)
+            receipts_to = links.town_address(settings.url, settings.hosts, about.slug) + receipts_path(message.id)
         return Parcel(message.id, message.channel, about.to, message.content, file_name, receipts_to)
     return None
 
 
 @dataclass(frozen=True)
 class _About:
-    """What a message is about as it stands now, who gets it, why it is no longer true, if so, and all appointments
-    that it tells of."""
+    """A message as it stands now: of which town, who gets it, why it is no longer true, if so, until when it is better
+    kept back, and what it says."""
+
+    slug: str
+    to: str | None
+    untrue: str | None
+    calm_at: datetime | None
+    content: Callable[[], bytes]
+
+
+def _of_staff(settings: Settings, message: Message, now: datetime) -> _About:
+    found = letter_of(message, now)
+    content = partial(content_of, message, found, settings, now)
+    return _About(found.town.slug, found.to, found.untrue, None, content)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An appointment that a message is about, who gets it, and all appointments that it tells of."""
 
     appointment: Appointment
     to: str | None
@@ -163,13 +180,20 @@ class _About:
     told: Sequence[Appointment]
 
 
-def _about(message: Message, now: datetime) -> _About:
+def _about(settings: Settings, message: Message, now: datetime) -> _About:
+    found = _told(message, now)
+    slug = found.appointment.counter.desk.office.municipality.slug
+    content = partial(_content, settings, message, found, now)
+    return _About(slug, found.to, found.untrue, _calm_at(message, found.appointment, now), content)
+
+
+def _told(message: Message, now: datetime) -> _Told:
     if message.subject_kind == "staff":
         staff = db.session.get_one(Staff, message.subject_id)
         shown = sample(message.municipality_id, message.kind, message.occasion[:2], now)
         if shown is None:
             raise LookupError("There is no counter with a service.")
-        return _About(shown, staff.email, None, [shown])
+        return _Told(shown, staff.email, None, [shown])
     appointment = db.session.scalars(_ALL_OF_IT, {"id": message.subject_id}).unique().one()
     told: Sequence[Appointment] = [appointment]
     carrier = appointment
@@ -178,7 +202,7 @@ def _about(message: Message, now: datetime) -> _About:
         told, carrier = told_together(message, appointment)
     if carrier is not appointment:
         untrue = f"told with appointment {carrier.id}"
-    return _About(appointment, recipient(appointment, message.channel), untrue, told)
+    return _Told(appointment, recipient(appointment, message.channel), untrue, told)
 
 
 _PLACE = joinedload(Appointment.counter).joinedload(Counter.desk).joinedload(Desk.office)
@@ -214,7 +238,7 @@ def _calm_at(message: Message, appointment: Appointment, now: datetime) -> datet
     return quiet[1] if quiet and quiet[1] <= appointment.starts_at - USEFUL else None
 
 
-def _content(settings: Settings, message: Message, about: _About, now: datetime) -> bytes:
+def _content(settings: Settings, message: Message, about: _Told, now: datetime) -> bytes:
     appointment = about.appointment
     listed: Sequence[Appointment] = ()
     if message.kind == Kind.LIST:

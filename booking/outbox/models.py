@@ -18,6 +18,11 @@ class Kind(StrEnum):
     CANCELLATION = "cancellation"
     LATE = "late"  # the counter runs late
     LIST = "list"  # what is still to come, for a contact whose limit was reached
+    INVITATION = "invitation"  # to a member of staff: a link to choose a password
+    FORGOTTEN = "forgotten"  # the same, because the old one is forgotten
+
+
+TO_STAFF = frozenset({Kind.INVITATION, Kind.FORGOTTEN})
 
 
 class MessageChannel(StrEnum):
@@ -48,8 +53,9 @@ class Message(Base):
     """One message about an appointment as it stood at `sequence`; queued in the transaction that caused it.
 
     It names nobody: who gets it and what it says is read when it is sent. `content` keeps the bytes for a
-    retry and is purged soon after sending, because it holds live links. A member of staff is the subject of a message
-    that they asked for to try it out.
+    retry and is purged soon after sending, because it holds live links. A member of staff is the subject of a letter
+    with a link of theirs (`sequence` is the generation of their account), and of a message that they asked for to
+    try it out (`sequence` is 0).
     """
 
     __tablename__ = "message"

@@ -45,8 +45,12 @@ def queue_once(municipality_id: int, appointment: tuple[int, int], notice: Notic
 
 def queue_test(municipality_id: int, staff_id: int, notice: Notice, now: datetime) -> None:
     """Queues a message that a member of staff sends to themselves, to see it as a citizen would."""
-    made = row(municipality_id, (staff_id, 0), notice, now)
-    insert_unless_there(Message, [{**made, "subject_kind": "staff"}])
+    queue_for_staff(municipality_id, (staff_id, 0), notice, now)
+
+
+def queue_for_staff(municipality_id: int, staff: tuple[int, int], notice: Notice, now: datetime) -> None:
+    """Queues a letter to a member of staff (their id, and the generation of their account that it is about)."""
+    insert_unless_there(Message, [{**row(municipality_id, staff, notice, now), "subject_kind": "staff"}])
 
 
 def row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
@@ -126,7 +130,9 @@ def claim_undecided(message_id: int, now: datetime) -> bool:
 def record_sent(message_id: int, provider_id: str | None, now: datetime) -> None:
     """Writes down that it was handed over; a receipt that came faster stands."""
     mine = update(Message).where(Message.id == message_id, Message.state == MessageState.SENDING)
-    run(mine.values(state=MessageState.SENT, reason=None, claimed_at=None, ended_at=now, provider_id=provider_id))
+    kept = case((Message.subject_kind == "staff", None), else_=Message.content)  # a link of staff opens too much
+    told = {"reason": None, "claimed_at": None, "ended_at": now, "provider_id": provider_id, "content": kept}
+    run(mine.values(state=MessageState.SENT, **told))
 
 
 def end(message: Message, state: MessageState, now: datetime, reason: str | None = None) -> None:

@@ -155,7 +155,7 @@ def invite(municipality_id: int, email: str, name: str, language: str, now: date
 
 def choose_password(staff: Staff, password_hash: str) -> None:
     """Sets the password; links and sessions from before are void, and so is a secret not in use yet. Flushes."""
-    staff.password_hash, staff.invited_at = password_hash, None
+    staff.password_hash, staff.invited_at, staff.asked_at = password_hash, None, None
     if not staff.has_totp:
         staff.totp_generation += 1
     staff.generation += 1

@@ -95,7 +95,7 @@ def _link(staff: Staff, issuer: str, subject: str) -> None:
         db.session.delete(old)
         db.session.flush()
     db.session.add(Identity(staff_id=staff.id, municipality_id=staff.municipality_id, issuer=issuer, subject=subject))
-    if staff.invited_at is not None:
-        staff.invited_at = None
+    if staff.invited_at is not None or staff.asked_at is not None:
+        staff.invited_at = staff.asked_at = None
         staff.generation += 1
     db.session.flush()

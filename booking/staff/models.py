@@ -43,6 +43,7 @@ class Staff(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     generation: Mapped[int] = mapped_column(default=1)
     invited_at: Mapped[datetime | None]  # since when a link waits with which a password is chosen
+    asked_at: Mapped[datetime | None]  # since when a link waits because the password was forgotten
     has_totp: Mapped[bool] = mapped_column(default=False)  # the second factor is set up
     totp_generation: Mapped[int] = mapped_column(default=1)  # its secret is derived from this; another one voids it
     totp_step: Mapped[int | None]  # the step of the last digits that were taken: none is taken twice

@@ -82,7 +82,14 @@ def test_the_pages_of_signing_in(house: House, chromium: Browser, width: int, sc
     locale = f"{language}-BE"
     with opened(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale) as context:
         page, base = context.new_page(), f"{house.url}/lindebeek/staff"
-        for path in ("sign-in", "sign-in?out=1", "sign-in/provider", f"join/{token}"):
+        for path in (
+            "sign-in/forgotten",
+            "sign-in/forgotten?sent=1",
+            "sign-in",
+            "sign-in?out=1",
+            "sign-in/provider",
+            f"join/{token}",
+        ):
             page.goto(f"{base}/{path}")
             judge(page, language)
         page.goto(f"{base}/sign-in")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import abort, current_app, flash, redirect, render_template, request, url_for
@@ -16,13 +16,14 @@ from wtforms import BooleanField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired
 
-from booking import links
 from booking.config import LANGUAGES
 from booking.db import db
+from booking.outbox.models import Kind
 from booking.spoken import language_name
 from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, set_roles
 from booking.staff.audit import member, record
 from booking.staff.identity import identity_of, provider_of, unlink
+from booking.staff.invitations import letter_about, link_of, open_until, send_invitation, void_links
 from booking.staff.models import Role, Staff
 from booking.web.admin import admin
 from booking.web.admin.fields import EmailField, SeveralField, line
@@ -32,7 +33,6 @@ from booking.web.language import language
 from booking.web.pages import now, outside
 from booking.web.towns import here, town
 
-INVITED_FOR = timedelta(days=7)
 ROLES = {
     Role.CLERK: _l("Clerk: works with the agenda"),
     Role.LEAD: _l("Lead: also messages, calendars and figures"),
@@ -48,6 +48,7 @@ class StaffForm(FlaskForm):  # type: ignore[misc]
     email = EmailField(_l("E-mail address"), validators=[DataRequired(_l("Enter the e-mail address."))])
     language = SelectField(_l("Language"), choices=[SelectChoice(one, language_name(one)) for one in LANGUAGES])
     role = SelectField(_l("Role"), choices=[SelectChoice(role.value, name) for role, name in ROLES.items()])
+    by_email = BooleanField(_l("Send the link by e-mail"))
     all_desks = BooleanField(_l("At all desks, also those to come"))
     desks = SeveralField(_l("Only at these desks"), coerce=int)
 
@@ -76,7 +77,7 @@ def staff() -> ResponseReturnValue:
 @admin.get("/staff/new")
 def staff_new() -> ResponseReturnValue:
     require(Role.ADMINISTRATOR, None)
-    return _page(StaffForm(data={"language": town().language, "desks": []}), None)
+    return _page(StaffForm(data={"language": town().language, "desks": [], "by_email": True}), None)
 
 
 @admin.post("/staff/new")
@@ -89,8 +90,14 @@ def add_staff() -> ResponseReturnValue:
     row = invite(town().id, form.email.data or "", form.name.data or "", form.language.data, now())
     set_roles(row, Role(form.role.data), form.desks.data or [])
     record(member(author), "invite", ("staff", row.id), now())
+    if form.by_email.data:
+        send_invitation(row, now())
     db.session.commit()
-    flash(_("The account is there. Give the link below to its owner."))
+    flash(
+        _("The invitation is on its way to %(email)s.", email=row.email)
+        if form.by_email.data
+        else _("The account is there. Give the link below to its owner.")
+    )
     return redirect(url_for("admin.staff_one", id=row.id), 303)
 
 
@@ -113,7 +120,10 @@ def save_staff(id: int) -> ResponseReturnValue:
     if Role(form.role.data) != Role.ADMINISTRATOR and is_last_administrator(row):
         form.role.errors = [_("Somebody must stay administrator. Make another one first.")]
         return _page(form, row), 422
-    row.name, row.email, row.language = form.name.data or "", (form.email.data or "").lower(), form.language.data
+    email = (form.email.data or "").lower()
+    if email != row.email:
+        void_links(row)
+    row.name, row.email, row.language = form.name.data or "", email, form.language.data
     before = _roles(row)
     set_roles(row, Role(form.role.data), form.desks.data or [])
     words, details = _("The account is saved."), {"before": before, "after": _roles(row)}
@@ -128,8 +138,19 @@ def invite_again(id: int) -> ResponseReturnValue:
         abort(409)
     row.password_hash = NOT_CHOSEN
     row.generation += 1
-    row.invited_at = now()
+    row.invited_at, row.asked_at = now(), None
     return saved(("staff", id), "invite", _("There is a new link; the old one is void."), back_to("staff_one", id=id))
+
+
+@admin.post("/staff/<int:id>/send")
+def send_link(id: int) -> ResponseReturnValue:
+    """Sends the link that waits to its owner, by e-mail."""
+    row = _account(id)
+    if open_link_until(row) is None:
+        abort(409)
+    send_invitation(row, now())
+    words = _("The invitation is on its way to %(email)s.", email=row.email)
+    return saved(("staff", id), "send_invitation", words, back_to("staff_one", id=id))
 
 
 @admin.post("/staff/<int:id>/revoke")
@@ -170,7 +191,13 @@ def forget_identity(id: int) -> ResponseReturnValue:
 def join_address(row: Staff) -> str:
     """The secret link with which the owner chooses a password; for a week."""
     keys = current_app.extensions["balie"]["settings"].keys
-    return outside(url_for("door.join", token=links.token(keys, "join", row.id, row.generation)))
+    return outside(url_for("door.join", token=link_of(keys, row, Kind.INVITATION)))
+
+
+def open_link_until(row: Staff) -> datetime | None:
+    """Until when the link of the invitation works; None if there is none that does."""
+    until = open_until(row, Kind.INVITATION)
+    return until if until is not None and now() < until else None
 
 
 def _is_taken(form: StaffForm, id: int | None) -> bool:
@@ -198,7 +225,8 @@ def _desks() -> dict[int, str]:
 
 
 def _page(form: StaffForm, row: Staff | None) -> str:
-    is_invited = row is not None and row.invited_at is not None and now() < row.invited_at + INVITED_FOR
+    is_invited = row is not None and open_link_until(row) is not None
     link = join_address(row) if row is not None and is_invited else ""
+    sent = letter_about(row) if row is not None and is_invited else None
     provider = provider_of(town().id) if row is not None and identity_of(row) else None
-    return render_template("admin/account.html", form=form, row=row, link=link, provider=provider)
+    return render_template("admin/account.html", form=form, row=row, link=link, sent=sent, provider=provider)

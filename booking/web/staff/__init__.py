@@ -15,6 +15,7 @@ from . import (  # noqa: E402  (their routes)
     daylist,  # noqa: F401
     devices,  # noqa: F401
     feeds,  # noqa: F401
+    forgotten,  # noqa: F401
     outbox,  # noqa: F401
     provider,  # noqa: F401
     recount,  # noqa: F401

@@ -29,6 +29,7 @@ from booking.staff.accounts import (
 )
 from booking.staff.audit import member, record, trace_once
 from booking.staff.identity import are_passwords_allowed, identity_of, provider_of
+from booking.staff.invitations import Ended, whose
 from booking.staff.models import Staff
 from booking.staff.twofactor import accept, address, secret
 from booking.web.forms import stripped
@@ -39,7 +40,6 @@ from booking.web.security import SignedIn
 from booking.web.staff import door, staff
 from booking.web.towns import town
 
-INVITED_FOR = timedelta(days=7)
 HALF_FOR = timedelta(minutes=10)  # between the password and the digits
 BY_PROVIDER, AGAIN = "by_provider", "asks_again"  # in the session: came from there; is to be asked who it is
 
@@ -204,13 +204,10 @@ def _half_signed_in() -> Staff:
 
 def invited(token: str) -> Staff:
     """The account of the link, while it waits for a password."""
-    claim = links.claim(_keys(), "join", token)
-    row = db.session.get(Staff, claim.id) if claim else None
-    if claim is None or row is None or row.municipality_id != town().id or not row.is_active:
-        abort(404)
-    if row.generation != claim.generation or row.invited_at is None or now() > row.invited_at + INVITED_FOR:
+    try:
+        return whose(_keys(), town().id, token, now()) or abort(404)
+    except Ended:
         abort(410)
-    return row
 
 
 def _limits(row: Staff) -> list[Limit]:

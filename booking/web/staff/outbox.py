@@ -12,7 +12,7 @@ from booking.appointments.models import Appointment
 from booking.config import Settings
 from booking.db import db
 from booking.delivery.files import Letter, letter, letters
-from booking.delivery.sample import sample, sample_wording
+from booking.delivery.sample import sample_wording
 from booking.delivery.segments import segments
 from booking.links import without_tokens
 from booking.outbox.held import send_now, waiting
@@ -66,8 +66,7 @@ def preview() -> ResponseReturnValue:
     """What a message of each kind says, in each language of the municipality."""
     require(Role.MANAGER, None)
     kind, tongue = _wanted(request.args.get("kind"), request.args.get("tongue"))
-    shown = sample(town().id, kind, tongue, now())
-    words = sample_wording(shown, kind, _settings()) if shown else None
+    words = sample_wording(town().id, kind, tongue, _settings(), now())
     parts = segments(words.short) if words else 0
     return render_template("staff/preview.html", kind=kind, tongue=tongue, kinds=list(Kind), words=words, parts=parts)
 
