@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm.attributes import set_committed_value
 
-from booking.appointments.limits import Holder, check_day, check_holds, take_turn
+from booking.appointments.limits import Contact, Holder, check_day, check_holds, take_contacts_and_read, take_turn
 from booking.appointments.models import Hold
 from booking.appointments.needs import needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
@@ -99,7 +100,15 @@ def give_back(holder: Holder, now: datetime) -> None:
 
 def hold_of(id: int, standing: Standing) -> Hold | None:
     """The hold with its counter and service as memory has them; None if the municipality has no such hold."""
-    held = db.session.scalars(_BY_ID, {"id": id}).one_or_none()
+    return _as_remembered(db.session.scalars(_BY_ID, {"id": id}).one_or_none(), standing)
+
+
+def hold_to_book(id: int, standing: Standing, contacts: Sequence[Contact], now: datetime) -> Hold | None:
+    """The same for somebody with these contacts, who has the rows of their limits from now on."""
+    return _as_remembered(take_contacts_and_read(contacts, now, _BY_ID, {"id": id}), standing)
+
+
+def _as_remembered(held: Hold | None, standing: Standing) -> Hold | None:
     counter = standing.counters.get(held.counter_id) if held else None
     service = standing.services_by_id.get(held.service_id) if held else None
     if held is None or counter is None or service is None:

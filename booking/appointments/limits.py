@@ -11,10 +11,14 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import SessionTransaction
 
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
 from booking.appointments.timelines import OfficeLines
@@ -26,6 +30,8 @@ from booking.slots.clock import day_start
 from booking.slots.timeline import between
 from booking.staff.audit import count_lines
 from booking.townhall.models import Municipality
+
+T = TypeVar("T")
 
 A_DAY = timedelta(days=1)
 MOVES_A_DAY = 5
@@ -138,6 +144,24 @@ def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
     take_subjects([contact.subjects[0] for contact in contacts], now)
 
 
+def take_contacts_and_read(
+    contacts: Sequence[Contact], now: datetime, reading: Select[T], values: Mapping[str, Any]
+) -> T | None:
+    """take_contacts(), and one object, in one statement where the database can do both at once.
+
+    What is read is as it was before this waited for others with the same contact.
+    """
+    subjects = sorted({contact.subjects[0] for contact in contacts})
+    if subjects and db.engine.dialect.name == "postgresql":
+        _taken_here().update(subjects)
+        given = {f"subject{n}": subject for n, subject in enumerate(subjects)}
+        return db.session.scalars(
+            _taking_too(reading, len(subjects)), {**values, **given, "taken_at": now}
+        ).one_or_none()
+    take_subjects(subjects, now)
+    return db.session.scalars(reading, values).one_or_none()
+
+
 def counts_of(channel: MessageChannel) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """How many appointments a contact has to come, and how many bookings it made within a day: to be selected with
     the values of count_values()."""
@@ -233,11 +257,34 @@ def forget_subjects(now: datetime) -> None:
     )
 
 
-def take_subjects(subjects: Sequence[str], now: datetime) -> None:
-    """Takes the rows of these subjects in one order, whoever comes: so nobody waits in a circle."""
-    if subjects:
-        rows = [{"subject": subject, "at": now} for subject in sorted(set(subjects))]
-        insert_unless_there(Limited, rows, change="at")
+def take_subjects(subjects: Iterable[str], now: datetime) -> None:
+    """Takes the rows of these subjects in one order, whoever comes: so nobody waits in a circle.
+
+    What this transaction has already, it keeps.
+    """
+    missing = sorted(set(subjects) - _taken_here())
+    if missing:
+        insert_unless_there(Limited, [{"subject": subject, "at": now} for subject in missing], change="at")
+        _taken_here().update(missing)
+
+
+def _taken_here() -> set[str]:
+    """The subjects whose rows this transaction has."""
+    transaction = db.session().get_transaction()
+    return _taken.setdefault(transaction, set()) if transaction is not None else set()
+
+
+_taken: WeakKeyDictionary[SessionTransaction, set[str]] = WeakKeyDictionary()
+
+
+@lru_cache(maxsize=64)
+def _taking_too(reading: Select[T], count: int) -> Select[T]:
+    limited = table(Limited)
+    at = bindparam("taken_at", type_=UtcDateTime())
+    rows = [{"subject": bindparam(f"subject{n}"), "at": at} for n in range(count)]
+    inserting = insert(limited).values(rows)
+    changing = inserting.on_conflict_do_update(index_elements=["subject"], set_={"at": inserting.excluded["at"]})
+    return reading.add_cte(changing.cte("taken"))
 
 
 def _bookings_of(municipality: Municipality, contact: Contact) -> ColumnElement[bool]:

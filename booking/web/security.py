@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, Response, abort, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf import CSRFProtect
@@ -41,7 +41,9 @@ GUARDING = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
-LARGEST = {"admin.exchange_import": 20_000_000}  # bytes of a body, where it is not the usual
+LARGEST = {
+    "admin.exchange_import": 20_000_000
+}  # bytes of a body from somebody who signed in, where it is not the usual
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -122,8 +124,9 @@ def _begin() -> None:
     if "\0" in request.path or b"%00" in request.query_string:
         abort(400)  # PostgreSQL stores no NUL, and nobody types one
     origin.set(request.remote_addr)
-    request.max_content_length = LARGEST.get(request.endpoint or "", request.max_content_length)
     if request.method not in READING and request.endpoint is not None:
+        if request.endpoint in LARGEST and "_user_id" in session:
+            request.max_content_length = LARGEST[request.endpoint]
         if any("\0" in text for text in request.form.values()):
             abort(400)
         begin_write()

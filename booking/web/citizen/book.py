@@ -14,8 +14,8 @@ from flask_babel import gettext as _
 from booking import links
 from booking.appointments.booking import Citizen
 from booking.appointments.crowd import TooManyPlaces
-from booking.appointments.holds import demand_held, extend, hold, hold_of, look_again, visit_of
-from booking.appointments.limits import AddressLimit, ContactLimit, Holder, HoldLimit, contact_of, send_lists
+from booking.appointments.holds import demand_held, extend, hold, hold_of, hold_to_book, look_again, visit_of
+from booking.appointments.limits import AddressLimit, Contact, ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
@@ -97,10 +97,11 @@ def details(token: str) -> ResponseReturnValue:
 @citizen.post("/hold/<token>")
 def confirm(token: str) -> ResponseReturnValue:
     """Turns the hold into a booking. A second click finds the booking that the first one made."""
-    held, form = held_by(token), DetailsForm()
-    if held.booking_id is None and not form.validate():
+    form = DetailsForm()
+    is_valid, person = form.validate(), _person(form)
+    held = held_by(token, person.contacts if is_valid else ())
+    if held.booking_id is None and not is_valid:
         return _details_page(held, form), 422
-    person = _person(form)
     items, start = items_held(held), held.starts_at
     try:
         fitting = _fitting(held, needs_in(person.needs))
@@ -262,10 +263,11 @@ def hold_token(held: Hold) -> str:
     return links.token(current_app.extensions["balie"]["settings"].keys, "hold", held.id, 0)
 
 
-def held_by(token: str) -> Hold:
-    """The hold behind a token; 404 for tokens we never gave, and for holds swept away long after their end."""
+def held_by(token: str, contacts: Sequence[Contact] = ()) -> Hold:
+    """The hold behind a token, for somebody with these contacts who is about to book; 404 for tokens we never gave, and
+    for holds swept away long after their end."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
-    return (hold_of(claim.id, here()) if claim else None) or abort(404)
+    return (hold_to_book(claim.id, here(), contacts, now()) if claim else None) or abort(404)
 
 
 def own_address(booking: Booking, booked: int | None = None) -> str:
