@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench import bare, changing, feeding, mails, munich, paris, reading, report, watching
+from bench import bare, changing, city, feeding, mails, munich, paris, reading, report, watching
 from bench.databases import Databases
 from bench.load import Broken
 from bench.measure import Run
@@ -65,6 +65,7 @@ PARTS = (
     Part("first", "the first free time over 109 offices", munich.first_free, ("munich",), (3, 0)),
     Part("visit", "a visit of three services over two offices", munich.visit, ("munich",)),
     Part("memory", "the memory of a worker at Munich's size", munich.worker_memory, ("munich",), (0, 1)),
+    Part("city", "a big city: its import, and its pages", city.city, (), (len(city.PAGES), 1)),
     Part("paris", "a Monday release as in Paris, at one tenth", paris.replay, ("paris",), (0, 2)),
 )
 

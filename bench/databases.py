@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +41,17 @@ class Databases:
 
     def build(self, name: str, plan: Plan) -> None:
         """Makes the database of this name as the plan says."""
+        self.create(name, lambda: make_town(plan))
+        if not plan.is_empty:
+            self.fill(name, plan)
+
+    def create(self, name: str, make: Callable[[], Town]) -> None:
+        """Makes the database of this name, with the town hall that is made in it."""
         if self.cluster:
             self.cluster.create(name)
         with self.app(name) as app, app.app_context():
             upgrade()
-            self.towns[name] = make_town(plan)
-        if not plan.is_empty:
-            self.counts[name] = self._fill(name, plan)
+            self.towns[name] = make()
 
     def build_bare(self) -> None:
         """Makes the database of the bare handlers."""
@@ -92,16 +96,16 @@ class Databases:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.sqlite"
 
-    def _fill(self, name: str, plan: Plan) -> int:
+    def fill(self, name: str, plan: Plan) -> None:
+        """Fills the town hall with appointments, as the plan says."""
         engine = create_engine(self.url(name))
         for_loading(engine)
         with engine.begin() as connection:
-            count = fill(connection, plan, self.towns[name])
+            self.counts[name] = fill(connection, plan, self.towns[name])
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for statement in ("VACUUM ANALYZE", "CHECKPOINT") if self.cluster else ("ANALYZE",):
                 connection.execute(text(statement))
         engine.dispose()
-        return count
 
 
 def for_loading(engine: Engine) -> None:

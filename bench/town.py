@@ -84,7 +84,7 @@ def busy_day() -> date:
 
 def make_town(plan: Plan) -> Town:
     """Makes the rows of the town hall, without appointments; in bulk, past what watches each change. Commits."""
-    municipality = _municipality()
+    municipality = make_municipality()
     service_ids = _inserted(Service, [_service(municipality.id, position, plan) for position in range(plan.services)])
     db.session.execute(insert(ServiceText), [row for n, id in enumerate(service_ids) for row in _texts(n, id)])
     office_ids = _inserted(Office, [_office(municipality.id, number) for number in range(1, plan.offices + 1)])
@@ -110,7 +110,8 @@ def _inserted(table: type[Base], rows: list[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(db.session.scalars(insert(table).returning(id, sort_by_parameter_order=True), rows))
 
 
-def _municipality() -> Municipality:
+def make_municipality() -> Municipality:
+    """An empty one. Flushes."""
     municipality = Municipality(
         slug=SLUG,
         names=dict.fromkeys(LANGUAGES, "Meetstad"),

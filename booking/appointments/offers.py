@@ -87,9 +87,19 @@ class Offer:
 
     def on(self, day: date) -> list[int]:
         """The free starts of a local date, as ticks."""
+        first, mask = self._day(day)
+        return list(ticks_in(mask, first))
+
+    def count_on(self, day: date) -> tuple[int, int]:
+        """How many free starts a local date has, and the first of them as a tick (0 where there is none)."""
+        first, mask = self._day(day)
+        return mask.bit_count(), first_in(mask, first) or 0
+
+    def _day(self, day: date) -> tuple[int, int]:
+        """The tick with which a local date begins, and the mask from there to its end."""
         first = day_start(day, self.zone) - self.base
         end = day_start(day + timedelta(days=1), self.zone) - self.base
-        return list(ticks_in((self.mask & ((1 << end) - 1)) >> first, self.base + first)) if first >= 0 else []
+        return self.base + first, (self.mask & ((1 << end) - 1)) >> first if first >= 0 else 0
 
     def around(self, moment: datetime, count: int) -> list[datetime]:
         """The last `count` free starts before the moment and the first ones from it on, in the office's zone."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
@@ -78,21 +79,32 @@ class DayHours:
     stretches: tuple[tuple[int, int], ...]
 
 
-def weekly_hours(office: Office, on: date) -> list[DayHours]:
-    """The office's hours on the seven days from this date on, Monday first; a day without hours has no stretches."""
+def weekly_hours(offices: Iterable[Office], on: date) -> dict[int, list[DayHours]]:
+    """The hours of each office on the seven days from this date on, Monday first; by its id.
+
+    A day without hours has no stretches.
+    """
+    rules: dict[int, list[WeeklyRule]] = {office.id: [] for office in offices}
     columns = (OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes, OpeningHours.from_on)
     query = (
-        select(*columns, OpeningHours.until_on, OpeningHours.every_weeks)
+        select(Desk.office_id, *columns, OpeningHours.until_on, OpeningHours.every_weeks)
         .join(Counter, Counter.id == OpeningHours.counter_id)
         .join(Desk)
-        .where(Desk.office_id == office.id)
+        .where(Desk.office_id.in_(rules))
         .where(or_(OpeningHours.until_on.is_(None), OpeningHours.until_on >= on))
         .order_by(OpeningHours.opens)
         .distinct()
     )
+    rows: Iterable[Any] = db.session.execute(query) if rules else ()
+    for office_id, *rule in rows:
+        rules[office_id].append(WeeklyRule(*rule))
+    return {office_id: _week(found, on) for office_id, found in rules.items()}
+
+
+def _week(rules: Iterable[WeeklyRule], on: date) -> list[DayHours]:
     days = {day.weekday(): day for day in (on + timedelta(days=n) for n in range(7))}
     by_day: dict[int, list[tuple[int, int]]] = {weekday: [] for weekday in range(7)}
-    for rule in (WeeklyRule(*row) for row in db.session.execute(query)):
+    for rule in rules:
         merged = by_day[rule.weekday]
         if not rule.holds_on(days[rule.weekday]):
             continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, bindparam, select
@@ -15,6 +16,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.db import db, read_once, snapshot
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, Way
+from booking.townhall.search import Index, index
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Standing:
     doing: Mapping[int, tuple[Office, ...]]  # service id → the offices with a counter that does it
     crowded: Mapping[int, tuple[Desk, ...]]  # service id → the desks that do it and let in so many people at once
     ways: Mapping[tuple[int, int], int]  # two offices' ids → minutes from one to the other
+
+    @cached_property
+    def index(self) -> Index:
+        """Of all services, to search them."""
+        return index(self.services)
 
     def service(self, key: str) -> Service | None:
         return self.services_by_key.get(key)

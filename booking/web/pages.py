@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app, g, has_request_context, render_template, request, url_for
@@ -34,6 +35,9 @@ from booking.townhall.directory import ACCESS
 from booking.web.guards import manages
 from booking.web.language import language
 from booking.web.towns import town
+
+T = TypeVar("T")
+MANY = 12  # so many offices are listed by name; of more, one chooses from a list
 
 ACCESS_NEEDS = {
     "extra_time": _l("more time"),
@@ -68,7 +72,7 @@ def install(app: Flask) -> None:
         service_name=lambda service: service.text(language()).name,
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
-    app.jinja_env.globals.update(is_late=is_late, waited=waited)
+    app.jinja_env.globals.update(is_late=is_late, waited=waited, page_address=page_address, MANY=MANY)
     app.jinja_env.globals.update(
         sees_outbox=_sees_outbox,
         sees_preview=_sees_preview,
@@ -129,6 +133,30 @@ def other_languages() -> list[tuple[str, str]]:
         endpoint, args, query = "citizen.home", {}, ""
     others = [one for one in town().languages if one != language()]
     return [(one, url_for(endpoint, **{**args, "lang": one}) + query) for one in others]
+
+
+@dataclass(frozen=True)
+class Paged(Generic[T]):
+    """A page of many things: those on it, its number from 1, and how many pages there are."""
+
+    items: Sequence[T]
+    number: int
+    count: int
+
+
+def paged(things: Sequence[T], size: int) -> Paged[T]:
+    """The page that the address asks for (?page=), or the nearest one there is."""
+    asked = request.args.get("page", "1")
+    count = max(1, -(-len(things) // size))
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
+    number = min(max(number, 1), count)
+    return Paged(things[(number - 1) * size : number * size], number, count)
+
+
+def page_address(number: int) -> str:
+    """The address of another page of the same list."""
+    asked: dict[str, Any] = {name: value for name, value in request.args.items() if name != "page"}
+    return url_for(request.endpoint or "", **{**asked, **(request.view_args or {}), "page": number})
 
 
 def failure(status: int, title: str, text: str) -> tuple[str, int]:

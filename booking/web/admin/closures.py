@@ -26,7 +26,7 @@ from booking.web.admin import admin
 from booking.web.admin.changes import decide, managed_counters, managed_desks
 from booking.web.admin.fields import ByLanguage, SeveralField
 from booking.web.guards import current_staff, require
-from booking.web.pages import now, today
+from booking.web.pages import MANY, now, today
 from booking.web.towns import here, town
 
 REASONS = {
@@ -191,4 +191,10 @@ def _asked_day() -> date:
 
 
 def _page(form: ClosureForm) -> str:
-    return render_template("admin/closure.html", form=form, desks=managed_desks(current_staff()))
+    """The form; where there are many offices, with the counters of the one that is asked for (?office=) or ticked."""
+    desks, ticked = managed_desks(current_staff()), set(form.counters.data or ())
+    places = list({desk.office_id: desk.office for desk in desks}.values())
+    asked = request.args.get("office") or next((str(id) for id in form.offices.data or ()), "")
+    if len(places) > MANY:
+        desks = [one for one in desks if str(one.office_id) == asked or any(c.id in ticked for c in one.counters)]
+    return render_template("admin/closure.html", form=form, desks=desks, places=places, asked=asked)

@@ -24,7 +24,7 @@ from booking.web.admin.frame import back_to, matching, saved
 from booking.web.admin.town import dialled
 from booking.web.forms import stripped
 from booking.web.guards import require
-from booking.web.pages import now
+from booking.web.pages import now, paged
 from booking.web.towns import here, town
 
 LONGEST_WAY = 120  # minutes
@@ -89,7 +89,7 @@ def offices() -> ResponseReturnValue:
     require(Role.MANAGER, None)
     rows = list(here().offices.values())
     found = matching(rows, lambda office: " ".join([office.address, *office.names.values()]))
-    return render_template("admin/offices.html", offices=found, total=len(rows))
+    return render_template("admin/offices.html", page=paged(found, 25), found=len(found), total=len(rows))
 
 
 @admin.get("/offices/new")

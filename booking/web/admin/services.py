@@ -31,7 +31,7 @@ from booking.web.admin.reminders import Reminders
 from booking.web.citizen.find import service_page
 from booking.web.forms import stripped
 from booking.web.guards import require
-from booking.web.pages import now
+from booking.web.pages import now, paged
 from booking.web.towns import here, town
 
 PLAIN, LISTS = ("name", "summary", "who"), ("bring", "words")
@@ -146,7 +146,11 @@ def services() -> ResponseReturnValue:
     require(Role.MANAGER, None)
     found = matching(here().services, _words)
     return render_template(
-        "admin/services.html", services=found, total=len(here().services), offices_for=here().offices_for
+        "admin/services.html",
+        page=paged(found, 50),
+        found=len(found),
+        total=len(here().services),
+        offices_for=here().offices_for,
     )
 
 

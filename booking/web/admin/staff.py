@@ -30,7 +30,7 @@ from booking.web.admin.fields import EmailField, SeveralField, line
 from booking.web.admin.frame import back_to, matching, saved
 from booking.web.guards import require
 from booking.web.language import language
-from booking.web.pages import now, outside
+from booking.web.pages import now, outside, paged
 from booking.web.towns import here, town
 
 ROLES = {
@@ -71,7 +71,9 @@ def staff() -> ResponseReturnValue:
     require(Role.ADMINISTRATOR, None)
     rows = db.session.scalars(select(Staff).where(Staff.municipality_id == town().id).order_by(Staff.name)).all()
     found = matching(rows, lambda one: f"{one.name} {one.email}")
-    return render_template("admin/staff.html", people=found, total=len(rows), roles=ROLES, desks=_desks())
+    return render_template(
+        "admin/staff.html", page=paged(found, 50), found=len(found), total=len(rows), roles=ROLES, desks=_desks()
+    )
 
 
 @admin.get("/staff/new")

@@ -17,7 +17,7 @@ from booking.appointments.timelines import office_lines
 from booking.planning.explain import Rule, Verdict, Why, explain
 from booking.townhall.models import Office, Service
 from booking.web.admin import admin
-from booking.web.pages import now, today
+from booking.web.pages import MANY, now, today
 from booking.web.towns import here, seen_revisions, town
 
 WORDS = {
@@ -43,12 +43,12 @@ class Answer:
 
 @admin.get("/why")
 def why() -> ResponseReturnValue:
-    """The question as a form, and for each office that does the service the answer (?service=&on=&at=)."""
+    """The question as a form, and the answer for each office that does the service (?service=&on=&at=, &office=)."""
     service = here().service(request.args.get("service", ""))
     moment = _moment()
     answers: Sequence[Answer] = []
     if service is not None and moment is not None:
-        answers = [_answer(office, Demand(service, _people(service)), moment) for office in here().offices_for(service)]
+        answers = [_answer(office, Demand(service, _people(service)), moment) for office in _offices(service)]
     return render_template(
         "admin/why.html",
         services=here().services,
@@ -61,7 +61,17 @@ def why() -> ResponseReturnValue:
         words=WORDS,
         rule_in_words=_rule_in_words,
         counters=here().counters,
+        places=list(here().offices.values()),
+        place=request.args.get("office", ""),
     )
+
+
+def _offices(service: Service) -> Sequence[Office]:
+    """The office that is asked about (?office=), or all that do the service where they are not too many."""
+    found = here().offices_for(service)
+    if not (asked := request.args.get("office")):
+        return found[:MANY]
+    return [office for office in found if str(office.id) == asked]
 
 
 def _answer(office: Office, demand: Demand, at: datetime) -> Answer:

@@ -13,11 +13,12 @@ from booking.appointments.demand import most_wanted
 from booking.appointments.offers import Demand
 from booking.appointments.wishes import Wish
 from booking.townhall import directory
-from booking.townhall.models import Service
-from booking.townhall.search import index, ranking
+from booking.townhall.models import Office, Service
+from booking.townhall.search import ranking
+from booking.townhall.spelling import words_in
 from booking.web.citizen import citizen
 from booking.web.citizen.times import elsewhere, free_times, month, narrowed
-from booking.web.pages import now, today
+from booking.web.pages import MANY, now, paged, today
 from booking.web.towns import here, town
 
 WANTED = 8
@@ -33,8 +34,25 @@ def home() -> ResponseReturnValue:
         return redirect(url_for("citizen.service", key=key, **asked))
     all_services = {service.id: service for service in here().services}
     wanted = [all_services[id] for id in most_wanted(town().id, now(), WANTED) if id in all_services]
-    hours = [(office, directory.weekly_hours(office, today())) for office in town().offices]
-    return render_template("citizen/home.html", wanted=wanted, desks=_desks_by_key(), hours=hours)
+    places = town().offices if len(town().offices) <= MANY else []
+    hours = directory.weekly_hours(places, today())
+    return render_template("citizen/home.html", wanted=wanted, desks=_desks_by_key(), places=places, hours=hours)
+
+
+@citizen.get("/offices")
+def offices() -> ResponseReturnValue:
+    """All offices with their hours, or those that answer a search (?q=), page by page."""
+    wanted = words_in(request.args.get("q", "")[:200])
+    found = [office for office in town().offices if _says(office, wanted)]
+    page = paged(found, MANY)
+    hours = directory.weekly_hours(page.items, today())
+    return render_template("citizen/offices.html", page=page, hours=hours, total=len(found), asked=bool(wanted))
+
+
+def _says(office: Office, wanted: Sequence[str]) -> bool:
+    """Whether the office's name and address have all these words, or beginnings of them."""
+    words = words_in(" ".join([office.address, *office.names.values()]))
+    return all(any(word.startswith(one) for word in words) for one in wanted)
 
 
 @citizen.get("/services")
@@ -45,7 +63,7 @@ def services() -> ResponseReturnValue:
     desks = _desks_by_key()
     if query:
         by_id = {service.id: service for service in found}
-        found = [by_id[id] for id in ranking(index(found), query)]
+        found = [by_id[id] for id in ranking(here().index, query)]
     elif key:
         found = [service for service in found if service.desk_key == key]
         if key not in desks:

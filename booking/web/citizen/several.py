@@ -18,7 +18,7 @@ from booking.appointments.plans import MOST, Errands, Plan, demands_for, walk
 from booking.appointments.timelines import office_lines
 from booking.slots.clock import TICK_MINUTES
 from booking.townhall.models import Desk, Office, Service
-from booking.townhall.search import index, ranking
+from booking.townhall.search import ranking
 from booking.web.citizen import citizen
 from booking.web.citizen.crowds import closed
 from booking.web.citizen.times import free_times
@@ -221,7 +221,7 @@ def _addable(items: Sequence[Item], query: str, desk: str) -> list[Service]:
     others = [one for one in here().services if one.id not in chosen and here().offices_for(one)]
     if query:
         by_id = {one.id: one for one in others}
-        return [by_id[id] for id in ranking(index(here().services), query) if id in by_id]
+        return [by_id[id] for id in ranking(here().index, query) if id in by_id]
     if desk:
         return [one for one in others if one.desk_key == desk]
     by_id = {one.id: one for one in others}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,10 +20,11 @@ from booking.townhall.next_days import NextDay, next_day
 from booking.townhall.questions import questions_in, walk
 from booking.web.citizen.crowds import Gate, closed
 from booking.web.language import language
-from booking.web.pages import now, today
+from booking.web.pages import MANY, now, today
 from booking.web.towns import here, seen_revisions, town
 
 DAYS_A_PAGE = 8
+SHOWN = 3  # offices a day, where more than MANY have free times
 STEP_FREE = "step_free"
 WEEK = timedelta(days=7)
 
@@ -31,11 +34,8 @@ class Day:
     """A day with free times, office by office."""
 
     on: date
-    times: list[tuple[Office, list[int]]]  # ticks
-
-    @property
-    def count(self) -> int:
-        return sum(len(times) for _office, times in self.times)
+    times: Sequence[tuple[Office, list[int]]]  # ticks; of the first offices only, where there are many
+    count: int  # of all free times
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Times:
     days: list[Day]
     earlier: bool
     later: date | None
+    is_cut: bool = False  # some days have more times than are shown
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,16 @@ class Narrowed:
         found = offers(self.chosen, self.demand, now(), seen_revisions())
         return [wished(one, self.wish) for one in found] if self.wish else found
 
+    @property
+    def kept(self) -> list[tuple[str, Any]]:
+        """What the address asks for besides the office, for a form that chooses one."""
+        asked = [
+            ("people", self.demand.people),
+            ("at", self.wish),
+            ("access", STEP_FREE if self.is_step_free else None),
+        ]
+        return [(name, value) for name, value in [*asked, *(("a", one) for one in self.answers)] if value is not None]
+
     def address(self, **changes: Any) -> str:
         """The address of the page with something else asked for; `from` and `month` only when given."""
         asked = {
@@ -142,13 +153,20 @@ def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
     soonest, all_of_them = first_free(found), together(found)
     days = list(all_of_them.days) if all_of_them else []
     wanted = [on for on in days if on >= _from()]
-    page = [
-        Day(on, [(by_id[one.office_id], ticks) for one in found if (ticks := one.on(on))])
-        for on in wanted[:DAYS_A_PAGE]
-    ]
+    page = [_day(on, by_id, found) for on in wanted[:DAYS_A_PAGE]]
     later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
     first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
-    return Times(first, page, len(wanted) < len(days), later)
+    is_cut = any(day.count > sum(len(ticks) for _office, ticks in day.times) for day in page)
+    return Times(first, page, len(wanted) < len(days), later, is_cut)
+
+
+def _day(on: date, offices: Mapping[int, Office], found: Sequence[Offer]) -> Day:
+    """The free times of a day; where many offices have some, those of the few with the soonest."""
+    counted = [(one, *one.count_on(on)) for one in found]
+    having = [(first, one) for one, count, first in counted if count]
+    shown = having if len(having) <= MANY else nsmallest(SHOWN, having, key=itemgetter(0))
+    times = [(offices[one.office_id], one.on(on)) for _first, one in shown]
+    return Day(on, times, sum(count for _one, count, _first in counted))
 
 
 def month(found: Sequence[Offer]) -> Month | None:
@@ -162,7 +180,7 @@ def month(found: Sequence[Offer]) -> Month | None:
     months = sorted({f"{on:%Y-%m}" for on in days})
     name = asked if asked in months else months[0]
     first = date.fromisoformat(f"{name}-01")
-    counts = {on: sum(len(one.on(on)) for one in found) for on in days if f"{on:%Y-%m}" == name}
+    counts = {on: sum(one.count_on(on)[0] for one in found) for on in days if f"{on:%Y-%m}" == name}
     at = months.index(name)
     return Month(
         first,

@@ -39,11 +39,13 @@ MANY = 100  # tables of a day that are kept
 
 @staff.get("/")
 def start() -> ResponseReturnValue:
-    """Goes to today's agenda of the first desk that the member of staff works at."""
+    """Goes to the agenda of a desk (?desk=, and ?day=), or today's of the first that the member of staff works at."""
     desks = own_desks(current_staff())
     if not desks:
         return failure(403, _("No desk yet"), _("Your account has no desk. Ask an administrator for one."))
-    return redirect(url_for("staff.agenda", desk_id=desks[0].id))
+    chosen = next((desk for desk in desks if str(desk.id) == request.args.get("desk")), desks[0])
+    asked: dict[str, Any] = {name: request.args[name] for name in ("day", "view") if name in request.args}
+    return redirect(url_for("staff.agenda", desk_id=chosen.id, **asked))
 
 
 @staff.get("/agenda/<int:desk_id>")

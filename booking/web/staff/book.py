@@ -32,7 +32,7 @@ from booking.staff.accounts import may
 from booking.staff.audit import member
 from booking.staff.models import Role
 from booking.townhall.models import Office, Service
-from booking.townhall.search import index, ranking
+from booking.townhall.search import ranking
 from booking.web.forms import StaffDetailsForm
 from booking.web.guards import current_staff, require
 from booking.web.language import language
@@ -201,7 +201,7 @@ def _from(offered: Offer, first: int) -> list[datetime]:
 def _services_like(said: str) -> list[Service]:
     """What the words may mean, of what is done at one's own desks; best first."""
     by_id = {one.id: one for one in here().services if _own_offices(one)}
-    return [by_id[id] for id in ranking(index(here().services), said) if id in by_id]
+    return [by_id[id] for id in ranking(here().index, said) if id in by_id]
 
 
 def _own_offices(service: Service) -> list[Office]:

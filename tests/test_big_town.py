@@ -1,0 +1,150 @@
+"""A town with many offices: its pages stay short, say what they leave out, and ask the database no more often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from booking.db import db
+from booking.townhall.models import Municipality
+from tests.factories import Town, make_counter, make_desk, make_hours, make_office, make_service
+from tests.pages import Visitor
+from tests.test_admin import ADMIN
+from tests.test_staff_pages import signed_in
+
+pytestmark = pytest.mark.townhall
+
+OFFICES = 60  # besides the first
+HOME = "/testdorp/en/"
+
+
+@pytest.fixture
+def city(app: Flask, town: Town, management: None) -> None:
+    """Sixty offices more, each with a desk and a counter that gives passports at nine on Tuesdays."""
+    with app.app_context():
+        municipality = db.session.get_one(Municipality, town.municipality_id)
+        counters = []
+        for number in range(2, OFFICES + 2):
+            office = make_office(municipality, number)
+            office.names, office.address = {"nl": f"Wijk {number}"}, f"Dorpsstraat {number}, 1000 Testdorp"
+            counters.append(make_counter(make_desk(office), number + 10))
+            make_hours(counters[-1], 1, 540, 600)
+        make_service(municipality, "permit", counters, minutes=15)
+        for number in range(70):
+            make_service(municipality, f"other_{number}", [], minutes=15)
+        db.session.commit()
+
+
+@contextmanager
+def queries(app: Flask) -> Iterator[list[str]]:
+    """The statements that are sent."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("path", ["", "offices", "services?q=passport", "service/permit"])
+def test_a_citizens_page_asks_the_database_no_more_often_than_in_a_small_town(
+    app: Flask, city: None, path: str
+) -> None:
+    visitor = Visitor(app)
+    visitor.get(f"{HOME}{path}")
+
+    with queries(app) as seen:
+        assert visitor.get(f"{HOME}{path}").status == 200
+
+    assert len(seen) <= 4
+
+
+@pytest.mark.parametrize("path", ["services", "offices", "hours", "closures/new", "staff", "why"])
+def test_a_page_of_the_administration_asks_the_database_no_more_often(app: Flask, city: None, path: str) -> None:
+    mia = signed_in(app, "ann")
+    mia.get(f"{ADMIN}/{path}")
+
+    with queries(app) as seen:
+        assert mia.get(f"{ADMIN}/{path}").status == 200
+
+    assert len(seen) <= 8
+
+
+def test_the_front_page_leads_to_the_offices_instead_of_listing_them(app: Flask, city: None) -> None:
+    visitor = Visitor(app)
+
+    home = visitor.get(HOME)
+    page = visitor.get(home.link("/offices"))
+
+    assert "Wijk 7" not in home.text and "All 61 offices" in home.text
+    assert "61 offices" in page.text and "Wijk 7" in page.text and "Page 1 of 6" in page.text
+    assert "Wijk 61" in visitor.get(f"{HOME}offices?page=6").text
+    assert "Wijk 61" in visitor.get(f"{HOME}offices?page=999").text
+    found = visitor.get(f"{HOME}offices?q=dorpsstr 33")
+    assert "1 office" in found.text and "Wijk 33" in found.text and "09:00–10:00" in found.text
+
+
+def test_a_day_with_many_times_shows_the_soonest_and_how_to_see_the_others(app: Flask, city: None) -> None:
+    visitor = Visitor(app)
+
+    page = visitor.get(f"{HOME}service/permit")
+    one = visitor.get(f"{HOME}service/permit?office=33&people=1")
+
+    slots = [value for form in page.forms for name, value in form.buttons if name == "slot"]
+    assert "600 times" in page.text and "too many times to show all" in page.text
+    assert len({slot.partition(".")[0] for slot in slots}) == 3
+    assert [form for form in page.forms if form.method == "get" and "office" in form.values]
+    assert "too many times" not in one.text and "10 times" in one.text
+
+
+def test_services_offices_and_staff_are_listed_page_by_page(app: Flask, city: None) -> None:
+    ann = signed_in(app, "ann")
+
+    first, last = ann.get(f"{ADMIN}/services"), ann.get(f"{ADMIN}/services?page=2")
+    offices = ann.get(f"{ADMIN}/offices?q=wijk&page=2")
+
+    assert "Page 1 of 2" in first.text and "Other_3 (en)" in first.text and "Other_69 (en)" not in first.text
+    assert "Other_69 (en)" in last.text and "Wijk 2, Wijk 3, Wijk 4 and 57 more" in first.text
+    assert "60 of 61" in offices.text and "Page 2 of 3" in offices.text
+    assert any("q=wijk" in link and "page=3" in link for link in offices.links)
+
+
+def test_a_clerk_of_many_desks_chooses_one_from_a_list(app: Flask, city: None) -> None:
+    ann = signed_in(app, "ann")
+    page = ann.follow(ann.get("/testdorp/staff/"))
+    form = next(form for form in page.forms if "desk" in form.values)
+
+    chosen = ann.get(f"{form.action}?desk=33&day=2026-11-24")
+
+    assert form.method == "get" and chosen.location.endswith("/agenda/33/2026-11-24")
+    assert ann.get(f"{form.action}?desk=999").location.endswith("/agenda/1")
+
+
+def test_counters_are_closed_office_by_office(app: Flask, city: None) -> None:
+    mia = signed_in(app, "mia")
+
+    page, of_one = mia.get(f"{ADMIN}/closures/new"), mia.get(f"{ADMIN}/closures/new?office=33&on=2026-12-24")
+
+    assert "Counter 43" not in page.text
+    assert "Counter 43" in of_one.text and "Counter 44" not in of_one.text
+    chosen = next(form for form in of_one.forms if form.method == "get" and "office" in form.values)
+    assert (chosen.values["office"], chosen.values["on"]) == ("33", "2026-12-24")
+
+
+def test_why_not_is_answered_for_the_office_that_is_asked_about(app: Flask, city: None) -> None:
+    mia = signed_in(app, "mia")
+    question = f"{ADMIN}/why?service=permit&on=2026-11-24&at=09:00"
+
+    some, one, none = mia.get(question), mia.get(f"{question}&office=33"), mia.get(f"{question}&office=1")
+
+    assert some.text.count("This time is offered to citizens.") == 12
+    assert one.text.count("This time is offered to citizens.") == 1 and "Counter 43" in one.text
+    assert "No counter of this office does this service." in none.text
