@@ -38,6 +38,7 @@ from booking.web.language import language
 from booking.web.pages import now
 from booking.web.security import SignedIn
 from booking.web.staff import door, staff
+from booking.web.staff.known import remember
 from booking.web.towns import town
 
 HALF_FOR = timedelta(minutes=10)  # between the password and the digits
@@ -174,11 +175,13 @@ def begin_half(row: Staff) -> ResponseReturnValue:
 
 
 def enter(row: Staff, address: str | None = None) -> ResponseReturnValue:
-    """Signs in. Commits."""
+    """Signs in; this browser knows the account from now on. Commits."""
     _stay(row)
     record(member(row), "sign_in", ("staff", row.id), now())
+    answer = redirect(address or url_for("staff.start"), 303)
+    remember(answer, row)
     db.session.commit()
-    return redirect(address or url_for("staff.start"), 303)
+    return answer
 
 
 def _stay(row: Staff) -> None:

@@ -17,6 +17,7 @@ from booking.web.forms import SignInForm
 from booking.web.pages import now
 from booking.web.staff import door
 from booking.web.staff.account import AGAIN, BY_PROVIDER, begin_half, enter
+from booking.web.staff.known import limits_of_known
 from booking.web.towns import town
 
 
@@ -34,7 +35,7 @@ def do_sign_in() -> ResponseReturnValue:
     if not form.validate():
         return _page(form), 422
     email, password = form.email.data or "", form.password.data or ""
-    limits = _limits(email)
+    limits = limits_of_known(email) or _limits(email)
     try:
         tries = begin_try(limits, now())
     except Throttled as error:
@@ -73,7 +74,7 @@ def inside(wanted: str | None) -> str:
 
 
 def _limits(email: str) -> list[Limit]:
-    """Few tries for an account from one address, more from everywhere: nobody shuts a clerk out from afar."""
+    """Few tries for an account from one address, more from everywhere; a browser that knows the account has its own."""
     key, where = current_app.extensions["balie"]["settings"].keys[0], address_of(request.remote_addr)
     account = f"{town().id}:{email.strip().lower()}"
     return [
