@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from booking.calendars.models import Feed
 from booking.db import db
-from booking.staff.models import AuditLine
-from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
-from tests.factories import Town
+from booking.staff.models import AuditLine, Role
+from booking.townhall.models import Closure, Counter, CounterService, Desk, Municipality, Office, Service
+from tests.factories import Town, make_desk, make_office, make_staff
 from tests.pages import Form, Page, Visitor
 from tests.test_staff_pages import appointment, signed_in
 
@@ -251,21 +254,62 @@ def test_removal_is_confirmed_by_typing_the_name(app: Flask, town: Town, managem
         assert db.session.get(Service, town.wedding_id) is None
 
 
-def test_what_has_appointments_is_not_removed(app: Flask, town: Town, management: None) -> None:
+def test_what_has_appointments_is_not_removed_and_a_way_on_is_said(app: Flask, town: Town, management: None) -> None:
     appointment(app, town)
     mia = signed_in(app, "mia")
+    token = only_form(mia.get(f"{ADMIN}/offices/new")).values["csrf_token"]
 
-    for path, name in (
-        (f"/remove/service/{town.passport_id}", "Passport (en)"),
-        (f"/remove/counter/{town.counter_ids[0]}", "Counter 1"),
-        (f"/remove/desk/{town.desk_id}", "Civil registry"),
-        (f"/remove/office/{town.office_id}", "Town hall"),
+    for path, name, belongs, way in (
+        (f"/remove/service/{town.passport_id}", "Passport (en)", "1 appointment", "/offices"),
+        (f"/remove/counter/{town.counter_ids[0]}", "Counter 1", "1 appointment", f"/hours?office={town.office_id}"),
+        (f"/remove/desk/{town.desk_id}", "Civil registry", "2 counters", f"/desks/{town.desk_id}"),
+        (f"/remove/office/{town.office_id}", "Town hall", "1 desk", f"/offices/{town.office_id}"),
     ):
-        page = fill(mia, path, typed=name)
-        assert (page.status, "It cannot be removed" in page.text) == (409, True), path
+        asked = mia.get(f"{ADMIN}{path}")
+        tried = mia.post(f"{ADMIN}{path}", {"csrf_token": token, "typed": name})
+        for page in (asked, tried):
+            assert "It cannot be removed" in page.text and belongs in page.text, path
+            assert f"{ADMIN}{way}" in page.links, path
+            assert "typed" not in {field for form in page.forms for field in form.values}
+        assert (asked.status, tried.status) == (200, 409), path
 
     with app.app_context():
         assert db.session.get_one(Office, town.office_id).desks
+
+
+def test_what_goes_away_with_a_desk_is_said_before(app: Flask, town: Town, management: None) -> None:
+    with app.app_context():
+        desk = make_desk(db.session.get_one(Office, town.office_id), "building")
+        made_at = datetime(2026, 11, 20, tzinfo=UTC)
+        db.session.add(Feed(municipality_id=town.municipality_id, desk_id=desk.id, name="Wall", made_at=made_at))
+        make_staff(town.municipality_id, "eve@testdorp.example.org", Role.CLERK, desk.id)
+        db.session.commit()
+        path = f"/remove/desk/{desk.id}"
+    mia = signed_in(app, "mia")
+
+    page = mia.get(f"{ADMIN}{path}")
+    assert "1 calendar: programs that follow it lose it" in page.text and "1 role of staff at it" in page.text
+    assert fill(mia, path, typed="Civil registry").status == 303
+
+    with app.app_context():
+        assert db.session.scalars(select(Feed)).all() == []
+
+
+def test_an_office_goes_with_the_closures_it_had(app: Flask, town: Town, management: None) -> None:
+    with app.app_context():
+        office = make_office(db.session.get_one(Municipality, town.municipality_id), 2)
+        office.names = {"en": "Library"}
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        db.session.add(Closure(office_id=office.id, starts_at=at, ends_at=at + timedelta(days=1), reasons={}))
+        db.session.commit()
+        path = f"/remove/office/{office.id}"
+    mia = signed_in(app, "mia")
+
+    assert "1 closure" in mia.get(f"{ADMIN}{path}").text
+    assert fill(mia, path, typed="Library").status == 303
+
+    with app.app_context():
+        assert db.session.scalars(select(Closure)).all() == []
 
 
 def test_lists_are_searched(app: Flask, town: Town, management: None) -> None:

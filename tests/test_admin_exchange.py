@@ -17,11 +17,11 @@ from booking.exchange import archive
 from booking.exchange.models import Upload
 from booking.staff.models import AuditLine, Role, Staff
 from booking.townhall.catalogue import read_catalogue, written
-from booking.townhall.models import Municipality, OpeningHours, Service
+from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
 from booking.web.security import LARGEST
 from booking.worker import run_step
 from tests.conftest import Clock
-from tests.factories import LANGUAGES, Town, make_desk, make_staff
+from tests.factories import LANGUAGES, PASSWORD, Town, make_desk, make_staff, make_town
 from tests.pages import Form, Page, Visitor
 from tests.test_admin import ADMIN
 from tests.test_planning import FRIDAY
@@ -197,6 +197,44 @@ def test_an_upload_is_found_by_its_sender_only(app: Flask, town: Town, managemen
     page = eve.post(form.action, {**form.values, "csrf_token": token})
 
     assert page.status == 422 and count(app, Service) == 2
+
+
+def test_an_upload_of_another_town_is_not_found(app: Flask, town: Town, management: None, desks: None) -> None:
+    with app.app_context():
+        other = make_town("elders")
+        make_staff(other.municipality_id, "zed@elders.example.org", Role.ADMINISTRATOR)
+        db.session.commit()
+    form = answer(send(signed_in(app, "ann"), CATALOGUE))
+    zed = Visitor(app)
+    zed.sign_in("elders", "zed@elders.example.org", PASSWORD)
+    token = zed.get("/elders/staff/admin/exchange").form("/import").values["csrf_token"]
+
+    page = zed.post("/elders/staff/admin/exchange/import", {**form.values, "csrf_token": token})
+
+    assert page.status == 422 and count(app, Service) == 4 and count(app, Upload) == 1
+
+
+def test_a_file_reaches_no_other_town(app: Flask, town: Town, management: None) -> None:
+    """The same names and numbers stand in both towns; the file of one changes that one only."""
+    with app.app_context():
+        make_town("elders")
+        db.session.commit()
+    files = exported(app, town)
+
+    def seen(slug: str) -> list[tuple[object, ...]]:
+        with app.app_context():
+            rows = select(Counter.number, Desk.step_minutes, CounterService.service_id).select_from(Counter)
+            rows = rows.join(Desk).join(Office).join(Municipality).outerjoin(CounterService)
+            return sorted(tuple(row) for row in db.session.execute(rows.where(Municipality.slug == slug)))
+
+    before = seen("elders")
+    ann = signed_in(app, "ann")
+    for name, old, new in (("desks", ",5,0,", ",15,0,"), ("counters", "passport; wedding", "wedding")):
+        page = ann.send(answer(send(ann, files[f"{name}.csv"].replace(old, new).encode())))
+        assert "All of it is imported." in page.text, name
+
+    assert seen("elders") == before
+    assert [row[:2] for row in seen("testdorp")] == [(1, 15), (2, 15)]
 
 
 def test_a_file_that_nobody_imports_is_gone_the_next_day(

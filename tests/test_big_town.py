@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, select
 
-from booking.db import db
-from booking.townhall.models import Municipality
+from booking import links
+from booking.appointments.booking import Citizen, book
+from booking.appointments.holds import hold
+from booking.appointments.models import Channel
+from booking.appointments.offers import Demand
+from booking.db import begin_write, db
+from booking.links import own_path
+from booking.staff.audit import citizen_of
+from booking.townhall.models import Municipality, Office, Service
+from tests.conftest import KEYS, MONDAY
 from tests.factories import Town, make_counter, make_desk, make_hours, make_office, make_service
-from tests.pages import Visitor
+from tests.pages import Page, Visitor
 from tests.test_admin import ADMIN
 from tests.test_staff_pages import signed_in
 
@@ -148,3 +157,23 @@ def test_why_not_is_answered_for_the_office_that_is_asked_about(app: Flask, city
     assert some.text.count("This time is offered to citizens.") == 12
     assert one.text.count("This time is offered to citizens.") == 1 and "Counter 43" in one.text
     assert "No counter of this office does this service." in none.text
+
+
+def test_an_appointment_moves_within_its_office_or_to_one_that_is_chosen(app: Flask, city: None, town: Town) -> None:
+    at = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+    with app.app_context():
+        begin_write()
+        office = db.session.get_one(Office, 33)
+        service = db.session.scalars(select(Service).where(Service.key == "permit")).one()
+        kept = hold(office, Demand(service), at, MONDAY)
+        book(kept, Citizen("Zoë", "en", None), Channel.WEB, citizen_of(town.municipality_id), MONDAY)
+        db.session.commit()
+    visitor, own = Visitor(app), f"/testdorp{own_path('en', links.token(KEYS, 'booking', 1, 1))}"
+
+    page, other = visitor.get(f"{own}/1/move"), visitor.get(f"{own}/1/move?office=7")
+
+    def offices(page: Page) -> set[str]:
+        return {value.partition(".")[0] for form in page.forms for name, value in form.buttons if name == "slot"}
+
+    assert (offices(page), offices(other)) == ({"33"}, {"7"})
+    assert next(form for form in page.forms if form.method == "get").values["office"] == "33"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from wtforms import StringField
 
@@ -16,14 +17,14 @@ from booking.db import db
 from booking.staff.models import Role
 from booking.townhall.directory import counter_with, desk_with, office_with, service_by_id
 from booking.townhall.models import Counter, Desk, Municipality, Office, Service
-from booking.townhall.removal import Needed, remove
+from booking.townhall.removal import Needed, belongings, remove
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.frame import back_to, saved
 from booking.web.forms import stripped
 from booking.web.guards import require
 from booking.web.language import language
-from booking.web.pages import failure, now
+from booking.web.pages import now
 from booking.web.towns import town
 
 Thing = Office | Desk | Counter | Service
@@ -58,11 +59,7 @@ def do_removal(kind: str, id: int) -> ResponseReturnValue:
         remove(thing)
     except Needed:
         db.session.rollback()
-        text = _(
-            "Appointments, desks, counters or calendars still belong to it."
-            " Give it no hours instead: then nobody can book it."
-        )
-        return failure(409, _("It cannot be removed"), text)
+        return _page(form, kind, _thing(kind, id)), 409
     return saved((kind, id), f"remove_{kind}", _("It is removed."), back)
 
 
@@ -96,5 +93,52 @@ def _above(thing: Thing) -> str:
             return back_to("offices")
 
 
+def _said(name: str, count: int) -> str | None:
+    """So many of these, in words; None for what nobody needs to hear of."""
+    words = {
+        "desk": ngettext("%(num)s desk", "%(num)s desks", count),
+        "counter": ngettext("%(num)s counter", "%(num)s counters", count),
+        "appointment": ngettext("%(num)s appointment", "%(num)s appointments", count),
+        "appointment_service": ngettext("%(num)s appointment", "%(num)s appointments", count),
+        "visit": ngettext("%(num)s visit", "%(num)s visits", count),
+        "hold": ngettext("%(num)s time that somebody is booking", "%(num)s times that somebody is booking", count),
+        "feed": ngettext(
+            "%(num)s calendar: programs that follow it lose it",
+            "%(num)s calendars: programs that follow them lose them",
+            count,
+        ),
+        "closure": ngettext("%(num)s closure", "%(num)s closures", count),
+        "staff_role": ngettext("%(num)s role of staff at it", "%(num)s roles of staff at it", count),
+        "device": ngettext("%(num)s kiosk or screen", "%(num)s kiosks and screens", count),
+    }
+    return words.get(name)
+
+
+def _ways_on(thing: Thing, keeping: set[str]) -> Iterator[tuple[str, str]]:
+    """What can be done first, or instead: in words, each with its page."""
+    if isinstance(thing, Desk) and "counter" in keeping:
+        yield _("Remove its counters first"), back_to("offices_desk", id=thing.id)
+    if isinstance(thing, Office) and "desk" in keeping:
+        yield _("Remove its desks first"), back_to("offices_one", id=thing.id)
+    if isinstance(thing, Service):
+        yield _("Take it from the counters instead: then nobody can book it"), back_to("offices")
+    elif keeping - {"counter", "desk"}:
+        office_id = {Office: "id", Desk: "office_id"}.get(type(thing))
+        place = getattr(thing, office_id) if office_id else thing.desk.office_id  # type: ignore[union-attr]
+        yield _("Give it no hours instead: then nobody can book it"), back_to("hours", office=place)
+
+
 def _page(form: Any, kind: str, thing: Thing) -> str:
-    return render_template("admin/remove.html", form=form, kind=kind, thing=thing, name=_name(thing))
+    found = belongings(thing)
+    keeping = {one.name for one in found if one.keeps_it}
+    said = [(one, words) for one in found if (words := _said(one.name, one.count))]
+    return render_template(
+        "admin/remove.html",
+        form=form,
+        name=_name(thing),
+        back=_above(thing),
+        is_kept=bool(keeping),
+        keeping=list(dict.fromkeys(words for one, words in said if one.keeps_it)),
+        going=[words for one, words in said if not one.keeps_it],
+        ways=list(_ways_on(thing, keeping)),
+    )

@@ -51,7 +51,7 @@ from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
 from booking.web.citizen.several import Leg, bring_for, legs_booked, who_for
-from booking.web.citizen.times import free_times
+from booking.web.citizen.times import free_times, one_of_many
 from booking.web.forms import FindForm
 from booking.web.language import language
 from booking.web.pages import failure, now, outside
@@ -275,17 +275,20 @@ def _appointment(token: str, id: int) -> Appointment:
 
 def _move_page(token: str, appointment: Appointment, taken: datetime | None = None) -> str:
     demand = demand_of(appointment)
-    offices = here().offices_for(demand.service)
+    at = appointment.counter.desk.office_id
+    places = here().offices_for(demand.service)
+    offices = one_of_many(places, at)
     known = seen_revisions()
     lines = [office_lines(office, now(), known[office.id]) for office in offices]
     if open_proposal(appointment) is not None:
         lines = [line.for_staff() for line in lines]  # whose time was taken away has the first choice
     offers = [offer(without(line, appointment), demand, now()) for line in lines]
-    at = appointment.counter.desk.office_id
     offers = [one.but_for(appointment.starts_at) if one.office_id == at else one for one in offers]
     return render_template(
         "citizen/move.html",
         appointment=appointment,
+        first=appointment,
+        places=places,
         token=token,
         times=free_times(offices, offers),
         offices=offices,

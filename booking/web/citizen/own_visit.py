@@ -21,7 +21,7 @@ from booking.web.citizen import citizen
 from booking.web.citizen.book import NEAREST, chosen_slot
 from booking.web.citizen.own import booking_of, moved_often, too_late_to_cancel, too_late_to_move
 from booking.web.citizen.several import legs_booked, offices_for
-from booking.web.citizen.times import free_times
+from booking.web.citizen.times import free_times, one_of_many
 from booking.web.pages import now
 from booking.web.towns import here, load_town, seen_revisions, town
 
@@ -94,11 +94,15 @@ def _move_page(token: str, appointments: Sequence[Appointment], taken: datetime 
     first = appointments[0]
     at = first.counter.desk.office_id
     offers = _errands(appointments).offers()
+    places = [here().offices[one.office_id] for one in offers]
+    chosen = {office.id for office in one_of_many(places, at)}
+    offers = [one for one in offers if one.office_id in chosen]
     offers = [one.but_for(first.starts_at) if one.office_id == at else one for one in offers]
     offices = here().offices
     return render_template(
         "citizen/move_visit.html",
-        appointments=appointments,
+        first=first,
+        places=places,
         legs=legs_booked(appointments),
         token=token,
         times=free_times([offices[one.office_id] for one in offers], offers),

@@ -169,6 +169,14 @@ def _day(on: date, offices: Mapping[int, Office], found: Sequence[Offer]) -> Day
     return Day(on, times, sum(count for _one, count, _first in counted))
 
 
+def one_of_many(offices: Sequence[Office], own_id: int) -> Sequence[Office]:
+    """The offices; where they are many, the one that the address asks for (?office=), else the one with this id."""
+    if len(offices) <= MANY:
+        return offices
+    asked = request.args.get("office", str(own_id))
+    return [office for office in offices if str(office.id) == asked] or offices
+
+
 def month(found: Sequence[Offer]) -> Month | None:
     """The month that the address asks for (?month=2026-12, or the first with free times); None where it asks for
     none."""
