@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 
 from booking.db import db
 from booking.staff.accounts import grant
-from booking.staff.models import Role, Staff
+from booking.staff.models import Place, Role, Staff
 from booking.townhall.models import (
     Counter,
     CounterService,
@@ -148,11 +148,13 @@ def make_service(municipality: Municipality, key: str, counters: list[Counter], 
     return service
 
 
-def make_staff(municipality_id: int, email: str, role: Role = Role.CLERK, desk_id: int | None = None) -> Staff:
+def make_staff(
+    municipality_id: int, email: str, role: Role = Role.CLERK, desk_id: int | None = None, office_id: int | None = None
+) -> Staff:
     name = email.split("@")[0].title()
     staff = Staff(municipality_id=municipality_id, email=email, name=name, language="nl", password_hash=HASH)
     _flushed(staff)
-    grant(staff, role, desk_id)
+    grant(staff, role, Place(desk_id, office_id))
     return staff
 
 

@@ -25,8 +25,8 @@ from booking.demo.days import DAYS
 from booking.demo.town import ZONE, build_demo, demo_exists, demo_sign_ins
 from booking.outbox.models import Message, MessageState
 from booking.slots.clock import tick_of
-from booking.staff.accounts import may, signed_in
-from booking.staff.models import Role, Staff
+from booking.staff.accounts import holds, signed_in
+from booking.staff.models import EVERYWHERE, Role, Staff
 from booking.townhall.hours import Horizon
 from booking.townhall.models import Closure, CounterService, Desk, Municipality, Office, Service
 from tests.conftest import KEYS
@@ -242,7 +242,7 @@ def test_everybody_on_the_staff_can_sign_in(here: Municipality) -> None:
     for one in accounts:
         assert signed_in(here.id, one.email, one.password) is not None
     administrator = signed_in(here.id, accounts[0].email, accounts[0].password)
-    assert administrator is not None and may(administrator, Role.ADMINISTRATOR, None)
+    assert administrator is not None and holds(administrator, Role.ADMINISTRATOR, EVERYWHERE)
     assert signed_in(here.id, accounts[0].email, accounts[1].password) is None
 
 

@@ -18,7 +18,7 @@ from booking.exchange.archive import archive
 from booking.exchange.imports import PARTS, Import
 from booking.planning.models import Adjustment
 from booking.staff.audit import Actor, member
-from booking.staff.models import AuditLine, Role, Staff
+from booking.staff.models import AuditLine, Place, Role, Staff
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, OpeningHours, Service
 from booking.townhall.sheets import SheetError
 from tests.conftest import MONDAY
@@ -247,12 +247,14 @@ WRONG = [
     ("hours", {"from": "2020-02-01"}, "the past stays as it was: write from 2026-11-23 on"),
     ("hours", {"from": "2036-02-01"}, "choose a day within the next three years."),
     ("staff", {"email": "ann"}, "it must be an e-mail address"),
-    ("staff", {"role": "king"}, "it must be one of clerk, lead, manager, administrator."),
+    ("staff", {"roles": "king all"}, "'king all' must be one of clerk, lead, manager, administrator and where"),
+    ("staff", {"roles": "clerk"}, "'clerk' must be one of"),
     ("staff", {"language": "es"}, "it must be one of"),
-    ("staff", {"desks": ""}, "desks is empty; write all, or desks like Stadhuis/civil"),
-    ("staff", {"desks": "Stadhuis/civil"}, "an administrator has all desks"),
-    ("staff", {"role": "clerk", "desks": "Stadhuis/nothing"}, "there is no desk 'Stadhuis/nothing'"),
-    ("staff", {"role": "clerk"}, "Somebody must stay administrator."),
+    ("staff", {"roles": ""}, "roles is empty; write none, or roles like clerk Stadhuis/civil; lead Stadhuis."),
+    ("staff", {"roles": "administrator Stadhuis"}, "an administrator is of the whole municipality"),
+    ("staff", {"roles": "clerk Stadhuis/nothing"}, "there is no office or desk 'Stadhuis/nothing'"),
+    ("staff", {"roles": "clerk all; lead all"}, "there are two roles for one place"),
+    ("staff", {"roles": "clerk all"}, "Somebody must stay administrator."),
     ("staff", {"active": "no"}, "Somebody must stay administrator."),
 ]
 
@@ -327,20 +329,21 @@ def test_dates_and_semicolons_come_back_as_spreadsheets_save_them(author: Actor,
 
 def test_staff_change_role_and_name_and_are_shut_out_with_their_sessions(author: Actor, town: Town) -> None:
     rows = rows_of(town, "staff")
-    assert [row["desks"] for row in rows] == ["all", "Stadhuis/civil"]
+    assert [row["roles"] for row in rows] == ["administrator all", "lead Stadhuis/civil"]
     assert not {"password", "generation", "totp"} & {word for name in rows[0] for word in name.split("_")}
-    rows[1] |= {"role": "clerk", "desks": "=Bibliotheek/building; Stadhuis/civil", "active": "no"}
+    rows[1] |= {"roles": "clerk =Bibliotheek/building; lead Stadhuis", "active": "no"}
 
     found = imported(town, a_file(rows), author)
 
     assert changes(found) == {
-        "dora@testdorp.example.org": ["role: lead → clerk", "desks: + =Bibliotheek/building", "active: yes → no"]
+        "dora@testdorp.example.org": ["roles: + clerk =Bibliotheek/building, + lead Stadhuis, − lead Stadhuis/civil", "active: yes → no"]
     }
     dora = db.session.scalars(select(Staff).where(Staff.email.like("dora%"))).one()
-    assert (dora.is_active, dora.generation, {held.role for held in dora.roles}) == (False, 2, {Role.CLERK})
-    assert len(dora.roles) == 2
+    assert (dora.is_active, dora.generation) == (False, 2)
+    held = {(one.role, one.place) for one in dora.roles}
+    assert (Role.LEAD, Place(office_id=town.office_id)) in held and len(held) == 2
     line = db.session.scalars(select(AuditLine).where(AuditLine.action == "change_staff")).one()
-    assert line.details["before"] == [["lead", town.desk_id]]
+    assert line.details["before"] == [["lead", town.desk_id, None]]
 
 
 def test_who_lost_every_desk_stays_so(author: Actor, town: Town) -> None:
@@ -349,7 +352,7 @@ def test_who_lost_every_desk_stays_so(author: Actor, town: Town) -> None:
     db.session.commit()
     rows = rows_of(town, "staff")
 
-    assert rows[1]["desks"] == "none"
+    assert rows[1]["roles"] == "none"
     assert imported(town, a_file(rows), author).is_empty
 
 

@@ -15,12 +15,12 @@ from sqlalchemy import delete, select
 from booking.db import begin_write, db
 from booking.staff import accounts
 from booking.staff.accounts import NOT_CHOSEN, is_last_administrator, set_roles
-from booking.staff.models import AuditLine, Role, Staff, StaffRole
+from booking.staff.models import EVERYWHERE, AuditLine, Place, Role, Staff, StaffRole
 from booking.staff.twofactor import accept, secret
 from tests.conftest import KEYS, Clock
 from tests.factories import PASSWORD, Town, make_staff
 from tests.pages import Page, Visitor
-from tests.test_admin import ADMIN, fill
+from tests.test_admin import ADMIN
 from tests.test_admin_staff import (
     NEW,
     account_of,
@@ -169,7 +169,7 @@ def test_two_administrators_who_send_each_other_away_leave_one(app: Flask, town:
             with suppress(BrokenBarrierError):
                 both_have_asked.wait(timeout=1)  # the other one may have to wait for our commit
             if not is_last:
-                set_roles(other, Role.CLERK, [])
+                set_roles(other, {EVERYWHERE: Role.CLERK})
             db.session.commit()
 
     with ThreadPoolExecutor(2) as threads:
@@ -229,33 +229,34 @@ def test_who_loses_the_only_desk_does_not_get_all(app: Flask, town: Town, manage
         db.session.execute(delete(StaffRole).where(StaffRole.staff_id == dora))
         db.session.commit()
 
-    page = fill_account(ann, dora)
+    page = fill_account(ann, dora, "")
 
-    assert page.status == 422 and "Tick either all desks" in page.text
+    assert page.status == 422 and "Choose a role" in page.text
     assert roles_of(app, dora) == []
-    assert fill_account(ann, dora, all_desks="y").status == 303
-    assert roles_of(app, dora) == [("clerk", None)]
+    assert fill_account(ann, dora, "clerk").status == 303
+    assert roles_of(app, dora) == [("clerk", EVERYWHERE)]
 
 
-def test_both_all_desks_and_some_is_asked_again(app: Flask, town: Town, management: None) -> None:
-    ann = signed_in(app, "ann")
+def test_nobody_administers_a_single_office(app: Flask, town: Town, management: None) -> None:
+    page = fill_account(
+        signed_in(app, "ann"), account_of(app, "dora"), "", **{f"role-office-{town.office_id}": "administrator"}
+    )
 
-    assert fill_account(ann, account_of(app, "dora"), all_desks="y").status == 422
-    assert fill_account(ann, account_of(app, "bob"), desks=str(town.desk_id)).status == 422
-    assert fill(ann, "/staff/new", **NEW).status == 422
+    assert page.status == 422 and "Administrators are of the whole municipality." in page.text
 
 
 def test_the_log_says_which_roles_were_changed(app: Flask, town: Town, management: None) -> None:
     ann, dora = signed_in(app, "ann"), account_of(app, "dora")
 
-    saved: Page = fill_account(ann, dora, role="lead")
+    saved: Page = fill_account(ann, dora, "", **{f"role-office-{town.office_id}": "lead"})
 
     assert saved.status == 303
     with app.app_context():
         line = db.session.scalars(select(AuditLine).where(AuditLine.action == "change_staff")).one()
-        assert line.details == {"before": [["manager", town.desk_id]], "after": [["lead", town.desk_id]]}
+        before, after = (["manager", town.desk_id, None], ["lead", None, town.office_id])
+        assert line.details == {"before": [before], "after": [after, before]}
 
 
-def roles_of(app: Flask, id: int) -> list[tuple[str, int | None]]:
+def roles_of(app: Flask, id: int) -> list[tuple[str, Place]]:
     with app.app_context():
-        return [(held.role.value, held.desk_id) for held in db.session.get_one(Staff, id).roles]
+        return [(held.role.value, held.place) for held in db.session.get_one(Staff, id).roles]

@@ -16,13 +16,12 @@ from booking import links
 from booking.calendars.models import Detail, Feed
 from booking.db import db
 from booking.spoken import locale_of
-from booking.staff.models import Staff, StaffRole
+from booking.staff.models import EVERYWHERE, Place, Staff, StaffRole
 from booking.townhall.models import Counter, Service
 from booking.townhall.revisions import is_raised_here, raise_all, raise_towns
 from booking.townhall.standing import Standing
 
 PURPOSE = "feed"
-EVERYWHERE = None  # in place of the desk of a role
 
 
 class FeedUnknown(Exception):
@@ -46,11 +45,11 @@ class Scope:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A feed as it stands; `desk_ids` are where the roles of its member of staff hold, if it is somebody's own."""
+    """A feed as it stands; `places` are where the roles of its member of staff hold, if it is somebody's own."""
 
     feed: Feed
     is_revoked: bool
-    desk_ids: frozenset[int | None] = frozenset()
+    places: frozenset[Place] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,11 @@ def service_name(service: Service, town: Standing) -> str:
 
 
 def _covers(subscription: Subscription, counter: Counter) -> bool:
-    feed, roles = subscription.feed, subscription.desk_ids
+    feed, desk = subscription.feed, counter.desk
     if feed.staff_id is not None:
-        return EVERYWHERE in roles or counter.desk_id in roles
-    is_here = feed.counter_id == counter.id or feed.desk_id == counter.desk_id
-    return is_here or feed.office_id == counter.desk.office_id or feed.service_id is not None
+        return bool(subscription.places & {EVERYWHERE, Place(office_id=desk.office_id), Place(desk_id=desk.id)})
+    is_here = feed.counter_id == counter.id or feed.desk_id == desk.id
+    return is_here or feed.office_id == desk.office_id or feed.service_id is not None
 
 
 def _feeds_of(town: Standing) -> _Kept:
@@ -168,14 +167,14 @@ def _loaded(municipality_id: int) -> Mapping[int, Subscription]:
         of_town = Feed.municipality_id == municipality_id
         query = select(Feed, Staff.is_active).outerjoin(Staff, Staff.id == Feed.staff_id).where(of_town)
         rows = session.execute(query.order_by(Feed.id)).all()
-        roles: dict[int, set[int | None]] = defaultdict(set)
+        places: dict[int, set[Place]] = defaultdict(set)
         mine = select(StaffRole).where(StaffRole.staff_id.in_([feed.staff_id for feed, _ in rows if feed.staff_id]))
         for role in session.scalars(mine):
-            roles[role.staff_id].add(role.desk_id)
+            places[role.staff_id].add(role.place)
         session.expunge_all()
     return {
         feed.id: Subscription(
-            feed, feed.revoked_at is not None or is_active is False, frozenset(roles.get(feed.staff_id or 0, ()))
+            feed, feed.revoked_at is not None or is_active is False, frozenset(places.get(feed.staff_id or 0, ()))
         )
         for feed, is_active in rows
     }

@@ -16,7 +16,7 @@ from booking.demo.closures import HOLIDAY_LANGUAGES, close_for_training, close_o
 from booking.demo.days import DAYS, book_days
 from booking.links import Keys, pseudonym
 from booking.staff.accounts import add, grant
-from booking.staff.models import Role
+from booking.staff.models import Place, Role
 from booking.townhall.catalogue import import_catalogue
 from booking.townhall.models import (
     Counter,
@@ -343,7 +343,7 @@ def _add_staff(town: Municipality, keys: Keys) -> None:
     for member in STAFF:
         staff = add(town.id, member.email, member.name, member.language, _password(keys, member))
         for desk_id in map(desks.get, member.desks or [""]):  # a role at no desk holds at all of them
-            grant(staff, member.role, desk_id)
+            grant(staff, member.role, Place(desk_id))
 
 
 def _password(keys: Keys, member: Member) -> str:

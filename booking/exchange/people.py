@@ -1,4 +1,4 @@
-"""Staff as a file: a line for each account with its role. Passwords, second factors and links never stand in it."""
+"""Staff as a file: a line for each account with its roles. Passwords, second factors and links never stand in it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,28 @@ from booking.config import LANGUAGES
 from booking.db import db
 from booking.exchange.files import Difference, Kind, Line, Part, Run, a_text, an_email, read_lines
 from booking.exchange.places import DeskName, Places, places_of
-from booking.staff.accounts import NOT_CHOSEN, invite, set_roles
+from booking.staff.accounts import NOT_CHOSEN, invite, roles_held, set_roles
 from booking.staff.audit import record
-from booking.staff.models import Role, Staff
+from booking.staff.models import EVERYWHERE, Place, Role, Staff
 from booking.townhall.models import Municipality
 from booking.townhall.sheets import SheetError, _, differences, listed, one_of, yes
 
-ALL, NONE = "all", "none"  # instead of desks: also those to come; none at all
+ALL, NONE = "all", "none"  # the whole municipality, instead of an office or a desk; no role at all
+
+
+def _held(text: str) -> tuple[Role, str]:
+    """Reads a role and its place: "lead Town hall/civil", "clerk Town hall", "administrator all"."""
+    role, _space, place = text.partition(" ")
+    if role not in list(Role) or not place.strip():
+        words = {"roles": ", ".join(Role), "text": repr(text)}
+        raise ValueError(_("%(text)s must be one of %(roles)s and where: all, an office, or office/desk.", **words))
+    return Role(role), place.strip()
+
+
+def _roles(text: str) -> list[str]:
+    parts = sorted(set(listed(text)))
+    return parts if parts == [NONE] else [f"{role} {place}" for role, place in map(_held, parts)]
+
 
 STAFF = Kind(
     key=("email",),
@@ -26,8 +41,7 @@ STAFF = Kind(
         "email": lambda text: an_email(text.lower()),
         "name": a_text(120),
         "language": one_of(*LANGUAGES),
-        "role": one_of(*Role),
-        "desks": lambda text: sorted(set(listed(text))),
+        "roles": _roles,
         "active": yes,
     },
     may_be=frozenset({"active"}),
@@ -44,18 +58,25 @@ def _read(content: bytes, places: Places) -> list[Line]:
 
 
 def _problem(line: Line, places: Places) -> str | None:
-    desks, is_administrator = line.values["desks"], line.values["role"] == Role.ADMINISTRATOR
-    if not desks:
-        return _("desks is empty; write all, or desks like %(example)s.", example=_example(places))
-    if is_administrator and desks != [ALL]:
-        return _("an administrator has all desks: write all, or another role.")
-    if desks in ([ALL], [NONE]):
+    roles = line.values["roles"]
+    if not roles:
+        return _("roles is empty; write none, or roles like %(example)s.", example=_example(places))
+    if roles == [NONE]:
         return None
-    strange = [one for one in desks if _desk(one) not in places.desks]
+    held = [_held(one) for one in roles]
+    if len({place for _role, place in held}) < len(held):
+        return _("there are two roles for one place; write one.")
+    if any(role == Role.ADMINISTRATOR and place != ALL for role, place in held):
+        return _("an administrator is of the whole municipality: write administrator all.")
+    strange = [place for _role, place in held if not _is_known(place, places)]
     if strange:
         words = {"name": repr(strange[0]), "example": _example(places)}
-        return _("there is no desk %(name)s; write all, or desks like %(example)s.", **words)
+        return _("there is no office or desk %(name)s; write all, an office, or roles like %(example)s.", **words)
     return None
+
+
+def _is_known(place: str, places: Places) -> bool:
+    return place == ALL or place in places.offices or _desk(place) in places.desks
 
 
 def _desk(text: str) -> DeskName:
@@ -68,7 +89,8 @@ def _named(place: DeskName) -> str:
 
 
 def _example(places: Places) -> str:
-    return "; ".join(_named(place) for place in list(places.desks)[:2]) or "Town hall/civil"
+    desk = next(map(_named, places.desks), "Town hall/civil")
+    return f"clerk {desk}; lead {desk.rpartition('/')[0]}"
 
 
 def _carry(run: Run, lines: Sequence[Line]) -> Iterator[Difference | None]:
@@ -109,45 +131,49 @@ def _add(run: Run, line: Line) -> Staff:
 
 
 def _save(run: Run, row: Staff, line: Line) -> None:
-    """Another role holds from the next click on; who is shut out loses every session."""
+    """Other roles hold from the next click on; who is shut out loses every session."""
     values = line.values
     row.name, row.language = values["name"], values["language"]
-    before, present = _held(row), _account(row, _names(run.places))
-    if (present["role"], present["desks"]) != (values["role"], values["desks"]):
+    before = roles_held(row)
+    if _account(row, _names(run.places))["roles"] != values["roles"]:
         _set_roles(run, row, line)
     if values.get("active", row.is_active) != row.is_active:
         row.is_active = values["active"]
         row.generation += 1
-    record(run.actor, "change_staff", ("staff", row.id), run.now, before=before, after=_held(row))
+    record(run.actor, "change_staff", ("staff", row.id), run.now, before=before, after=roles_held(row))
 
 
 def _set_roles(run: Run, row: Staff, line: Line) -> None:
-    names = line.values["desks"]
-    desks = [run.places.desks[_desk(one)] for one in names if one not in (ALL, NONE)]
-    if names == [NONE]:
-        row.roles.clear()
-    else:
-        set_roles(row, Role(line.values["role"]), [desk.id for desk in desks if desk is not None])
+    """In a dry run an office or a desk may not be there yet: then nothing can be tied to it."""
+    held = [] if line.values["roles"] == [NONE] else map(_held, line.values["roles"])
+    found = {place: role for role, name in held if (place := _place(name, run.places)) is not None}
+    set_roles(row, found)
 
 
-def _held(row: Staff) -> list[tuple[str, int | None]]:
-    """Role and desk (None: all), as an audit line keeps them."""
-    return [(held.role.value, held.desk_id) for held in row.roles]
+def _place(name: str, places: Places) -> Place | None:
+    if name == ALL:
+        return EVERYWHERE
+    office = places.offices.get(name)
+    if office is not None:
+        return Place(office_id=office.id)
+    desk = places.desks.get(_desk(name))
+    return Place(desk.id) if desk is not None else None
 
 
-def _names(places: Places) -> dict[int, str]:
-    return {desk.id: _named(place) for place, desk in places.desks.items() if desk is not None}
+def _names(places: Places) -> dict[Place, str]:
+    """What files call each place."""
+    offices = {Place(office_id=office.id): name for name, office in places.offices.items() if office is not None}
+    desks = {Place(desk.id): _named(name) for name, desk in places.desks.items() if desk is not None}
+    return {EVERYWHERE: ALL, **offices, **desks}
 
 
-def _account(row: Staff, names: dict[int, str]) -> dict[str, Any]:
+def _account(row: Staff, names: dict[Place, str]) -> dict[str, Any]:
     """The account as a line has it."""
-    desks = {ALL if held.desk_id is None else names.get(held.desk_id, "") for held in row.roles}
     return {
         "email": row.email,
         "name": row.name,
         "language": row.language,
-        "role": row.roles[0].role.value if row.roles else Role.CLERK.value,
-        "desks": sorted(desks) or [NONE],
+        "roles": sorted(f"{held.role} {names.get(held.place, '')}" for held in row.roles) or [NONE],
         "active": row.is_active,
     }
 

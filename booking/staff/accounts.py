@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, update
 
 from booking.db import Base, begin_write, db, run
-from booking.staff.models import Attempt, Role, Staff, StaffRole
+from booking.staff.models import EVERYWHERE, Attempt, Place, Role, Staff, StaffRole
 
 WINDOW = timedelta(minutes=15)
 NOT_CHOSEN = "none yet"  # no hash, so that no password fits
@@ -117,11 +117,10 @@ def address_of(remote: str | None) -> str:
     return str(parsed) if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
 
 
-def may(staff: Staff, role: Role, desk_id: int | None) -> bool:
-    """Whether the member of staff has at least this role at the desk (None: at all desks)."""
-    return any(
-        held.role.rank >= role.rank and (held.desk_id is None or held.desk_id == desk_id) for held in staff.roles
-    )
+def holds(staff: Staff, role: Role, place: Place) -> bool:
+    """Whether the member of staff has at least this role at the place; one of a desk is asked for with its office."""
+    wider = (EVERYWHERE, Place(office_id=place.office_id), Place(desk_id=place.desk_id))
+    return any(held.role.rank >= role.rank and held.place in wider for held in staff.roles)
 
 
 def add(municipality_id: int, email: str, name: str, language: str, password: str) -> Staff:
@@ -138,9 +137,9 @@ def add(municipality_id: int, email: str, name: str, language: str, password: st
     return staff
 
 
-def grant(staff: Staff, role: Role, desk_id: int | None = None) -> None:
-    """Gives the role at one desk, or at all. Flushes."""
-    staff.roles.append(StaffRole(role=role, desk_id=desk_id))
+def grant(staff: Staff, role: Role, place: Place = EVERYWHERE) -> None:
+    """Gives the role at the place. Flushes."""
+    staff.roles.append(StaffRole(role=role, desk_id=place.desk_id, office_id=place.office_id))
     db.session.flush()
 
 
@@ -162,13 +161,17 @@ def choose_password(staff: Staff, password_hash: str) -> None:
     db.session.flush()
 
 
-def set_roles(staff: Staff, role: Role, desk_ids: Iterable[int]) -> None:
-    """The one role of the account, at these desks or, where there are none, at all. Flushes."""
+def set_roles(staff: Staff, roles: Mapping[Place, Role]) -> None:
+    """The roles of the account from now on, by the place where each holds. Flushes."""
     staff.roles.clear()
     db.session.flush()
-    wanted: list[int | None] = [*desk_ids]
-    for desk_id in wanted or [None]:
-        grant(staff, role, desk_id)
+    for place, role in roles.items():
+        grant(staff, role, place)
+
+
+def roles_held(staff: Staff) -> list[tuple[str, int | None, int | None]]:
+    """Role, desk and office (neither: everywhere) of each role, as an audit line keeps them."""
+    return [(held.role.value, held.desk_id, held.office_id) for held in staff.roles]
 
 
 def is_last_administrator(staff: Staff) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -23,6 +23,16 @@ class Role(StrEnum):
     @property
     def rank(self) -> int:
         return list(Role).index(self)
+
+
+class Place(NamedTuple):
+    """Where a role holds: at a desk, in an office with all its desks, or, with neither, in the whole municipality."""
+
+    desk_id: int | None = None
+    office_id: int | None = None
+
+
+EVERYWHERE = Place()
 
 
 class Staff(Base):
@@ -52,15 +62,24 @@ class Staff(Base):
 
 
 class StaffRole(Base):
-    """A role at one desk, or at all desks of the municipality where no desk is named."""
+    """A role at one desk, in one office with all its desks, or where neither is named in the whole municipality."""
 
     __tablename__ = "staff_role"
-    __table_args__ = (UniqueConstraint("staff_id", "desk_id"),)
+    __table_args__ = (
+        UniqueConstraint("staff_id", "desk_id"),
+        Index("ix_staff_role_staff_id_office_id", "staff_id", "office_id", unique=True),
+        CheckConstraint("office_id IS NULL OR desk_id IS NULL", name="one_place"),
+    )
 
     id: Mapped[int] = key()
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
     desk_id: Mapped[int | None] = mapped_column(ForeignKey("desk.id", ondelete="CASCADE"))
+    office_id: Mapped[int | None] = mapped_column(ForeignKey("office.id", ondelete="CASCADE"))
     role: Mapped[Role] = mapped_column(choice(Role, "role"))
+
+    @property
+    def place(self) -> Place:
+        return Place(self.desk_id, self.office_id)
 
 
 class SignInProvider(Base):

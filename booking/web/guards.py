@@ -11,8 +11,8 @@ from flask_login import current_user
 
 from booking import links
 from booking.db import db
-from booking.staff.accounts import may
-from booking.staff.models import Device, DeviceKind, Role, Staff
+from booking.staff.accounts import holds
+from booking.staff.models import Device, DeviceKind, Place, Role, Staff
 from booking.web.towns import here, town
 
 DEVICE_COOKIE = "balie-device"  # of its own: a screen stays signed in over a weekend, people do not
@@ -69,8 +69,28 @@ def current_staff() -> Staff:
     return row
 
 
+def may(staff: Staff, role: Role, desk_id: int | None) -> bool:
+    """Whether the member of staff has at least this role at the desk (None: in the whole municipality)."""
+    desks = here().desks if desk_id is not None else ()
+    office_id = next((desk.office_id for desk in desks if desk.id == desk_id), None)
+    return holds(staff, role, Place(desk_id, office_id))
+
+
+def may_in(staff: Staff, role: Role, office_id: int) -> bool:
+    """Whether the member of staff has at least this role in the whole office."""
+    return holds(staff, role, Place(office_id=office_id))
+
+
+def require_in(role: Role, office_id: int) -> Staff:
+    """The signed-in member of staff, if they have the role in the whole office; else 404."""
+    staff = current_staff()
+    if not may_in(staff, role, office_id):
+        abort(404)
+    return staff
+
+
 def require(role: Role, desk_id: int | None) -> Staff:
-    """The signed-in member of staff, if they have the role at the desk (None: at all desks); else 404."""
+    """The signed-in member of staff, if they have the role at the desk (None: in the whole municipality); else 404."""
     staff = current_staff()
     if not may(staff, role, desk_id):
         abort(404)
@@ -94,7 +114,7 @@ def _check_device() -> None:
 
 
 def manages(staff: Staff) -> bool:
-    """Whether the member of staff manages anything: a desk, or the whole municipality."""
+    """Whether the member of staff manages anything: a desk, an office, or the whole municipality."""
     return any(held.role.rank >= Role.MANAGER.rank for held in staff.roles)
 
 

@@ -29,10 +29,9 @@ from booking.config import ROOT
 from booking.db import db
 from booking.links import town_address
 from booking.slots.clock import moment_of, tick_of
-from booking.staff.accounts import may
 from booking.staff.models import Role
 from booking.townhall.directory import ACCESS
-from booking.web.guards import manages
+from booking.web.guards import manages, may
 from booking.web.language import language
 from booking.web.towns import town
 

@@ -22,13 +22,12 @@ from booking.planning.models import Adjustment, Choice, Hit
 from booking.planning.undo import UNDO_FOR, Gone, undo
 from booking.planning.whatif import what_if
 from booking.slots.clock import moment_of
-from booking.staff.accounts import may
 from booking.staff.audit import member
 from booking.staff.models import Role, Staff
 from booking.townhall.models import Counter, Desk, Service
 from booking.townhall.plans import Overtaken, Plan
 from booking.web.admin import admin
-from booking.web.guards import current_staff
+from booking.web.guards import current_staff, may
 from booking.web.pages import failure, now
 from booking.web.towns import here, town
 

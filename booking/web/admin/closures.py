@@ -17,7 +17,6 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from wtforms.validators import DataRequired, Optional
 
 from booking.spoken import locale_of
-from booking.staff.accounts import may
 from booking.staff.models import Role
 from booking.townhall.calendar import closure_with, closures_to_come, public_holidays, whole_days
 from booking.townhall.models import Closure, Office
@@ -25,7 +24,7 @@ from booking.townhall.plans import Closing, Reopening, Stretch
 from booking.web.admin import admin
 from booking.web.admin.changes import decide, managed_counters, managed_desks
 from booking.web.admin.fields import ByLanguage, SeveralField
-from booking.web.guards import current_staff, require
+from booking.web.guards import current_staff, may, require
 from booking.web.pages import MANY, now, today
 from booking.web.towns import here, town
 

@@ -28,7 +28,7 @@ from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, EmailField, WholeField
 from booking.web.admin.frame import back_to, saved
 from booking.web.forms import stripped
-from booking.web.guards import require
+from booking.web.guards import require_in
 from booking.web.pages import now
 from booking.web.towns import here, town
 
@@ -217,13 +217,14 @@ def _is_taken(form: DeskForm, office_id: int, id: int | None) -> bool:
 
 
 def _office(id: int) -> Office:
-    require(Role.MANAGER, None)
+    require_in(Role.MANAGER, id)
     return office_with(town(), id) or abort(404)
 
 
 def _desk(id: int) -> Desk:
-    require(Role.MANAGER, None)
-    return desk_with(town(), id) or abort(404)
+    desk = desk_with(town(), id) or abort(404)
+    require_in(Role.MANAGER, desk.office_id)
+    return desk
 
 
 def _page(form: DeskForm, desk: Desk) -> str:

@@ -12,13 +12,14 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from booking.db import db
-from booking.staff.accounts import may
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
+from booking.townhall.models import Office
 from booking.townhall.spelling import words_in
 from booking.web.admin import admin
-from booking.web.guards import current_staff
+from booking.web.guards import current_staff, may, may_in
 from booking.web.pages import now
+from booking.web.towns import here
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Section:
     """A part of the administration: where it begins, what it is called, what it is for, and whose it is.
 
-    `role` at all desks opens it; `one_desk` says that the role at a single desk is enough.
+    `role` in the municipality opens it; `one_desk` and `one_office` say that the role at one of them is enough.
     """
 
     endpoint: str
@@ -35,14 +36,20 @@ class Section:
     purpose: Any
     role: Role = Role.MANAGER
     one_desk: bool = False
+    one_office: bool = False
 
     def is_open_to(self, staff: Staff) -> bool:
-        return self.one_desk or may(staff, self.role, None)
+        return self.one_desk or may(staff, self.role, None) or (self.one_office and bool(managed_offices(staff)))
 
 
 SECTIONS = (
     Section("admin.town", _l("Municipality"), _l("Name, languages, rules and limits, reminders"), Role.ADMINISTRATOR),
-    Section("admin.offices", _l("Offices and desks"), _l("Addresses, access, desks, counters and who does what")),
+    Section(
+        "admin.offices",
+        _l("Offices and desks"),
+        _l("Addresses, access, desks, counters and who does what"),
+        one_office=True,
+    ),
     Section("admin.hours", _l("Opening hours"), _l("The week of each counter, from a day to a day"), one_desk=True),
     Section("admin.closures", _l("Closures"), _l("Days and hours off, public holidays"), one_desk=True),
     Section("admin.changes", _l("Changes"), _l("What changes of hours did, to undo them in time"), one_desk=True),
@@ -76,6 +83,11 @@ def _is_in(section: Section) -> bool:
 def start() -> ResponseReturnValue:
     """The sections, each with what it is for."""
     return render_template("admin/start.html")
+
+
+def managed_offices(staff: Staff) -> Sequence[Office]:
+    """The offices that the member of staff manages as a whole."""
+    return [office for office in here().offices.values() if may_in(staff, Role.MANAGER, office.id)]
 
 
 def matching(things: Iterable[T], words_of: Callable[[T], str]) -> Sequence[T]:

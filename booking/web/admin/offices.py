@@ -20,10 +20,10 @@ from booking.townhall.directory import ACCESS, office_with
 from booking.townhall.models import Office, Way
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
-from booking.web.admin.frame import back_to, matching, saved
+from booking.web.admin.frame import back_to, managed_offices, matching, saved
 from booking.web.admin.town import dialled
 from booking.web.forms import stripped
-from booking.web.guards import require
+from booking.web.guards import current_staff, may, require, require_in
 from booking.web.pages import now, paged
 from booking.web.towns import here, town
 
@@ -85,11 +85,16 @@ class OfficeForm(FlaskForm):  # type: ignore[misc]
 
 @admin.get("/offices")
 def offices() -> ResponseReturnValue:
-    """All offices with their desks, or those that answer a search (?q=)."""
-    require(Role.MANAGER, None)
-    rows = list(here().offices.values())
+    """The offices that one manages with their desks, or those that answer a search (?q=)."""
+    rows = managed_offices(current_staff()) or abort(404)
     found = matching(rows, lambda office: " ".join([office.address, *office.names.values()]))
-    return render_template("admin/offices.html", page=paged(found, 25), found=len(found), total=len(rows))
+    return render_template(
+        "admin/offices.html",
+        page=paged(found, 25),
+        found=len(found),
+        total=len(rows),
+        may_add=may(current_staff(), Role.MANAGER, None),
+    )
 
 
 @admin.get("/offices/new")
@@ -131,9 +136,11 @@ def save_office(id: int) -> ResponseReturnValue:
 
 
 def _office(id: int) -> Office:
-    require(Role.MANAGER, None)
+    require_in(Role.MANAGER, id)
     return office_with(town(), id) or abort(404)
 
 
 def _page(form: OfficeForm, row: Office | None) -> str:
-    return render_template("admin/office.html", form=form, office=row)
+    return render_template(
+        "admin/office.html", form=form, office=row, may_remove=may(current_staff(), Role.MANAGER, None)
+    )

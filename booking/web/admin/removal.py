@@ -22,7 +22,7 @@ from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.frame import back_to, saved
 from booking.web.forms import stripped
-from booking.web.guards import require
+from booking.web.guards import require, require_in
 from booking.web.language import language
 from booking.web.pages import now
 from booking.web.towns import town
@@ -64,9 +64,16 @@ def do_removal(kind: str, id: int) -> ResponseReturnValue:
 
 
 def _thing(kind: str, id: int) -> Thing:
-    require(Role.MANAGER, None)
     find = KINDS.get(kind) or abort(404)
-    return find(town(), id) or abort(404)
+    thing = find(town(), id) or abort(404)
+    match thing:
+        case Desk():
+            require_in(Role.MANAGER, thing.office_id)
+        case Counter():
+            require_in(Role.MANAGER, thing.desk.office_id)
+        case _:
+            require(Role.MANAGER, None)
+    return thing
 
 
 def _name(thing: Thing) -> str:

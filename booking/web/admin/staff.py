@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,19 +14,20 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.utils import unset_value
 from wtforms.validators import DataRequired
 
 from booking.config import LANGUAGES
 from booking.db import db
 from booking.outbox.models import Kind
 from booking.spoken import language_name
-from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, set_roles
+from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, roles_held, set_roles
 from booking.staff.audit import member, record
 from booking.staff.identity import identity_of, provider_of, unlink
 from booking.staff.invitations import letter_about, link_of, open_until, send_invitation, void_links
-from booking.staff.models import Role, Staff
+from booking.staff.models import EVERYWHERE, Place, Role, Staff
 from booking.web.admin import admin
-from booking.web.admin.fields import EmailField, SeveralField, line
+from booking.web.admin.fields import EmailField, line
 from booking.web.admin.frame import back_to, matching, saved
 from booking.web.guards import require
 from booking.web.language import language
@@ -36,33 +37,45 @@ from booking.web.towns import here, town
 ROLES = {
     Role.CLERK: _l("Clerk: works with the agenda"),
     Role.LEAD: _l("Lead: also messages, calendars and figures"),
-    Role.MANAGER: _l("Manager: also hours, closures, and with all desks offices and services"),
+    Role.MANAGER: _l(
+        "Manager: also hours and closures; in an office its desks, in the municipality all and its services"
+    ),
     Role.ADMINISTRATOR: _l("Administrator: also the municipality and its staff"),
 }
 
 
+class RolesField(Field):
+    """The roles of an account, by the place where each holds: in the municipality, in an office, at a desk."""
+
+    data: dict[Place, Role]
+
+    def rows(self) -> Iterator[tuple[str, str, Role | None, bool]]:
+        """Of each place its name in the form, what it is called, the role, and whether it is the whole municipality."""
+        for place, name, words in _places():
+            yield name, words, self.data.get(place), place == EVERYWHERE
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
+        super().process(None, data, extra_filters)
+        self.data = dict(self.data or {})
+        if formdata is not None:
+            typed = {place: formdata.get(name, "") for place, name, _words in _places()}
+            self.data = {place: Role(text) for place, text in typed.items() if text in list(Role)}
+
+    def pre_validate(self, form: Any) -> None:
+        if not self.data:
+            raise ValidationError(_l("Choose a role, in the municipality, in an office or at a desk."))
+        if Role.ADMINISTRATOR in [role for place, role in self.data.items() if place != EVERYWHERE]:
+            raise ValidationError(_l("Administrators are of the whole municipality."))
+
+
 class StaffForm(FlaskForm):  # type: ignore[misc]
-    """A member of staff: one role, at all desks or at some; which of both is never a guess."""
+    """A member of staff, and what they may do where."""
 
     name = line(_l("Name"), _l("Enter the name."), 120)
     email = EmailField(_l("E-mail address"), validators=[DataRequired(_l("Enter the e-mail address."))])
     language = SelectField(_l("Language"), choices=[SelectChoice(one, language_name(one)) for one in LANGUAGES])
-    role = SelectField(_l("Role"), choices=[SelectChoice(role.value, name) for role, name in ROLES.items()])
+    roles = RolesField(_l("Roles"))
     by_email = BooleanField(_l("Send the link by e-mail"))
-    all_desks = BooleanField(_l("At all desks, also those to come"))
-    desks = SeveralField(_l("Only at these desks"), coerce=int)
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.desks.choices = [
-            SelectChoice(desk.id, f"{desk.name(language())}, {desk.office.name(language())}") for desk in here().desks
-        ]
-
-    def validate_desks(self, field: Field) -> None:
-        if field.data and self.role.data == Role.ADMINISTRATOR:
-            raise ValidationError(_l("An administrator has all desks: tick none, or choose another role."))
-        if self.role.data != Role.ADMINISTRATOR and bool(field.data) == self.all_desks.data:
-            raise ValidationError(_l("Tick either all desks, or those at which this person works."))
 
 
 @admin.get("/staff")
@@ -71,15 +84,14 @@ def staff() -> ResponseReturnValue:
     require(Role.ADMINISTRATOR, None)
     rows = db.session.scalars(select(Staff).where(Staff.municipality_id == town().id).order_by(Staff.name)).all()
     found = matching(rows, lambda one: f"{one.name} {one.email}")
-    return render_template(
-        "admin/staff.html", page=paged(found, 50), found=len(found), total=len(rows), roles=ROLES, desks=_desks()
-    )
+    page = paged(found, 50)
+    return render_template("admin/staff.html", page=page, found=len(found), total=len(rows), held_by=_held_by)
 
 
 @admin.get("/staff/new")
 def staff_new() -> ResponseReturnValue:
     require(Role.ADMINISTRATOR, None)
-    return _page(StaffForm(data={"language": town().language, "desks": [], "by_email": True}), None)
+    return _page(StaffForm(data={"language": town().language, "by_email": True}), None)
 
 
 @admin.post("/staff/new")
@@ -90,7 +102,7 @@ def add_staff() -> ResponseReturnValue:
     if _is_taken(form, None) or not form.validate():
         return _page(form, None), 422
     row = invite(town().id, form.email.data or "", form.name.data or "", form.language.data, now())
-    set_roles(row, Role(form.role.data), form.desks.data or [])
+    set_roles(row, form.roles.data)
     record(member(author), "invite", ("staff", row.id), now())
     if form.by_email.data:
         send_invitation(row, now())
@@ -106,29 +118,26 @@ def add_staff() -> ResponseReturnValue:
 @admin.get("/staff/<int:id>")
 def staff_one(id: int) -> ResponseReturnValue:
     row = _account(id)
-    values: Mapping[str, Any] = {"role": row.roles[0].role.value if row.roles else Role.CLERK.value}
-    held = [one.desk_id for one in row.roles]
-    desks = {"all_desks": None in held, "desks": [id for id in held if id is not None]}
-    return _page(StaffForm(obj=row, data={**values, **desks}), row)
+    return _page(_form_of(row), row)
 
 
 @admin.post("/staff/<int:id>")
 def save_staff(id: int) -> ResponseReturnValue:
-    """Changes name, address and role; from the next click on the new role holds."""
+    """Changes name, address and roles; from the next click on the new roles hold."""
     row = _account(id)
-    form = StaffForm()
+    form = _form_of(row)
     if _is_taken(form, id) or not form.validate():
         return _page(form, row), 422
-    if Role(form.role.data) != Role.ADMINISTRATOR and is_last_administrator(row):
-        form.role.errors = [_("Somebody must stay administrator. Make another one first.")]
+    if Role.ADMINISTRATOR not in form.roles.data.values() and is_last_administrator(row):
+        form.roles.errors = [_("Somebody must stay administrator. Make another one first.")]
         return _page(form, row), 422
     email = (form.email.data or "").lower()
     if email != row.email:
         void_links(row)
     row.name, row.email, row.language = form.name.data or "", email, form.language.data
-    before = _roles(row)
-    set_roles(row, Role(form.role.data), form.desks.data or [])
-    words, details = _("The account is saved."), {"before": before, "after": _roles(row)}
+    before = roles_held(row)
+    set_roles(row, form.roles.data)
+    words, details = _("The account is saved."), {"before": before, "after": roles_held(row)}
     return saved(("staff", id), "change_staff", words, back_to("staff_one", id=id), **details)
 
 
@@ -217,13 +226,28 @@ def _account(id: int) -> Staff:
     return db.session.scalar(select(Staff).where(Staff.id == id, Staff.municipality_id == town().id)) or abort(404)
 
 
-def _roles(row: Staff) -> list[tuple[str, int | None]]:
-    """Role and desk (None: all), as an audit line keeps them."""
-    return [(held.role.value, held.desk_id) for held in row.roles]
+def _places() -> Iterator[tuple[Place, str, str]]:
+    """Each place in which a role can hold, its name in the form, and what it is called."""
+    yield EVERYWHERE, "role-all", _("The whole municipality, also what is still to come")
+    for office in here().offices.values():
+        name = office.name(language())
+        yield Place(office_id=office.id), f"role-office-{office.id}", _("%(office)s, all desks", office=name)
+        for desk in office.desks:
+            yield Place(desk.id), f"role-desk-{desk.id}", f"{desk.name(language())}, {name}"
 
 
-def _desks() -> dict[int, str]:
-    return {desk.id: desk.name(language()) for desk in here().desks}
+def _held_by(row: Staff) -> list[str]:
+    """The roles of the account in words, each with the place where it holds."""
+    desks = {desk.id: desk.name(language()) for desk in here().desks}
+    offices = {office.id: office.name(language()) for office in here().offices.values()}
+    where = [desks.get(held.desk_id or 0, "") or offices.get(held.office_id or 0, "") for held in row.roles]
+    names = [str(ROLES[held.role]).partition(":")[0] for held in row.roles]
+    return [f"{name} ({place})" if place else name for name, place in zip(names, where, strict=True)]
+
+
+def _form_of(row: Staff) -> StaffForm:
+    held = {one.place: one.role for one in row.roles}
+    return StaffForm(data={"name": row.name, "email": row.email, "language": row.language, "roles": held})
 
 
 def _page(form: StaffForm, row: Staff | None) -> str:
@@ -231,4 +255,6 @@ def _page(form: StaffForm, row: Staff | None) -> str:
     link = join_address(row) if row is not None and is_invited else ""
     sent = letter_about(row) if row is not None and is_invited else None
     provider = provider_of(town().id) if row is not None and identity_of(row) else None
-    return render_template("admin/account.html", form=form, row=row, link=link, sent=sent, provider=provider)
+    return render_template(
+        "admin/account.html", form=form, row=row, names=ROLES, link=link, sent=sent, provider=provider
+    )

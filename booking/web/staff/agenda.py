@@ -21,11 +21,10 @@ from booking.appointments.week import week as week_of
 from booking.delivery.calls import count_of_calls
 from booking.outbox.queue import messages_about
 from booking.slots.clock import tick_of
-from booking.staff.accounts import may
 from booking.staff.audit import member, trace_once
 from booking.staff.models import Role, Staff
 from booking.townhall.models import Desk
-from booking.web.guards import current_staff, require
+from booking.web.guards import current_staff, may, require
 from booking.web.language import language
 from booking.web.pages import failure, now, today
 from booking.web.staff import door, staff

@@ -28,13 +28,12 @@ from booking.db import db
 from booking.outbox.models import MessageChannel
 from booking.slots.clock import moment_of, tick_of
 from booking.slots.timeline import ticks_in
-from booking.staff.accounts import may
 from booking.staff.audit import member
 from booking.staff.models import Role
 from booking.townhall.models import Office, Service
 from booking.townhall.search import ranking
 from booking.web.forms import StaffDetailsForm
-from booking.web.guards import current_staff, require
+from booking.web.guards import current_staff, may, require
 from booking.web.language import language
 from booking.web.pages import now
 from booking.web.staff import staff

@@ -8,11 +8,10 @@ from sqlalchemy import select
 
 from booking import links
 from booking.db import db
-from booking.staff.accounts import may
 from booking.staff.audit import member, record
 from booking.staff.models import Device, DeviceKind, Role
 from booking.townhall.models import Office
-from booking.web.guards import current_staff
+from booking.web.guards import current_staff, may
 from booking.web.pages import now, outside
 from booking.web.staff import staff
 from booking.web.towns import here

@@ -27,11 +27,10 @@ from booking.calendars.subscriptions import (
     title_of,
 )
 from booking.db import db
-from booking.staff.accounts import may
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
 from booking.web.forms import stripped
-from booking.web.guards import current_staff
+from booking.web.guards import current_staff, may
 from booking.web.language import language
 from booking.web.pages import now, outside, today
 from booking.web.staff import staff

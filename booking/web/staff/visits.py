@@ -26,11 +26,10 @@ from booking.appointments.visits import (
     write_note,
 )
 from booking.db import db
-from booking.staff.accounts import may
 from booking.staff.audit import member
 from booking.staff.models import Role, Staff
 from booking.townhall.models import Counter, Desk
-from booking.web.guards import current_staff, require
+from booking.web.guards import current_staff, may, require
 from booking.web.pages import failure, now
 from booking.web.staff import staff
 from booking.web.towns import here, town
