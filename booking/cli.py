@@ -23,9 +23,9 @@ from booking.exchange.imports import Import
 from booking.first import is_nothing_there
 from booking.planning.impact import Meanwhile, Proposal, decision
 from booking.planning.models import Choice
-from booking.staff.accounts import may
+from booking.staff.accounts import holds
 from booking.staff.audit import member
-from booking.staff.models import Role, Staff
+from booking.staff.models import EVERYWHERE, Role, Staff
 from booking.townhall.catalogue import Row, import_catalogue
 from booking.townhall.models import Municipality
 from booking.townhall.sheets import SheetError
@@ -126,7 +126,7 @@ def _run_through(found: Import, steps: Iterable[int]) -> None:
 def _administrator(municipality: Municipality, email: str) -> Staff:
     query = select(Staff).where(Staff.municipality_id == municipality.id, Staff.email == email.strip().lower())
     row = db.session.scalar(query.where(Staff.is_active))
-    if row is None or not may(row, Role.ADMINISTRATOR, None):
+    if row is None or not holds(row, Role.ADMINISTRATOR, EVERYWHERE):
         raise click.UsageError(f"{email} is no administrator of {municipality.slug}.")
     return row
 

@@ -23,6 +23,7 @@ from booking.appointments.occupancy import sweep
 from booking.appointments.recount import recount
 from booking.config import Settings
 from booking.db import begin_write, db
+from booking.delivery.dayletter import queue_letters
 from booking.delivery.daylist import write_lists
 from booking.delivery.files import delete_old
 from booking.delivery.send import send_due, settle
@@ -82,9 +83,11 @@ def recounting(_settings: Settings, clock: Callable[[], datetime]) -> None:
 
 
 def lists(settings: Settings, clock: Callable[[], datetime]) -> None:
-    """Writes the lists of the day, once after six. Asked every minute: whether they are there, the folder says."""
+    """Writes and mails the lists of the day, once after six. Asked every minute: whether they are there, the folder and
+    the outbox say."""
     if settings.day_lists is not None:
         write_lists(settings.day_lists, clock())
+    queue_letters(settings, clock())
 
 
 STEPS: dict[str, tuple[int, Step]] = {  # seconds between two runs

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,11 @@ from sqlalchemy import select
 
 from booking.appointments.models import Visit
 from booking.appointments.visits import waited
-from booking.db import db
+from booking.db import begin_write, db
+from booking.outbox.models import MessageState
+from booking.outbox.queue import day_lists, end
 from booking.staff.models import AuditLine
+from booking.townhall.models import Office
 from booking.worker import run_step
 from tests.conftest import Clock
 from tests.factories import Town
@@ -115,3 +121,92 @@ def test_what_happened_is_entered_the_day_after(app: Flask, town: Town, clock: C
         one = db.session.scalars(select(Visit).where(Visit.appointment_id == came)).one()
         assert one.appointment is not None and one.served_at == one.appointment.ends_at
         assert waited(one) is None and one.arrived_at == one.served_at - timedelta(minutes=25)
+
+
+def with_mailbox(app: Flask, town: Town, address: str | None) -> None:
+    with app.app_context():
+        begin_write()
+        db.session.get_one(Office, town.office_id).day_list_email = address
+        db.session.commit()
+
+
+def test_at_six_the_list_goes_to_the_mailbox_of_the_office_once(app: Flask, town: Town, clock: Clock) -> None:
+    appointment(app, town)
+    with_mailbox(app, town, "printer@testdorp.example.org")
+    clock.now = datetime(2026, 11, 23, 4, 59, tzinfo=UTC)
+    run_step(app, "day lists")
+    with app.app_context():
+        assert day_lists(town.municipality_id) == []
+
+    for _ in range(3):
+        clock.advance(minutes=1)
+        run_step(app, "day lists")
+        run_step(app, "e-mail")
+
+    files = (app.extensions["balie"]["settings"].instance / "outbox" / "testdorp").glob("*.eml")
+    mails = [BytesParser(EmailMessage, policy=default).parsebytes(file.read_bytes()) for file in files]
+    (mail,) = [one for one in mails if one["To"] == "printer@testdorp.example.org"]
+    assert "Daglijst" in mail["Subject"]
+    assert "Zoë" not in mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # only in what is attached
+    (page,) = mail.iter_attachments()
+    assert page.get_content_type() == "application/pdf" and page.get_content().startswith(b"%PDF-")
+    with app.app_context():
+        actions = db.session.scalars(select(AuditLine.action).where(AuditLine.object_kind == "office")).all()
+        assert actions == ["queue_day_list"]
+
+
+def test_the_list_that_names_people_is_deleted_a_day_later(app: Flask, town: Town, clock: Clock) -> None:
+    appointment(app, town)
+    with_mailbox(app, town, "counters@testdorp.example.org")
+    clock.now = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+    run_step(app, "day lists")
+    run_step(app, "e-mail")
+
+    clock.advance(days=1, minutes=1)
+    run_step(app, "tidying")
+
+    with app.app_context():
+        assert day_lists(town.municipality_id) == []
+
+
+@pytest.mark.parametrize("why", ["no mailbox any more", "too late"])
+def test_a_list_that_is_of_no_use_any_more_does_not_go(app: Flask, town: Town, clock: Clock, why: str) -> None:
+    appointment(app, town)
+    with_mailbox(app, town, "counters@testdorp.example.org")
+    clock.now = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+    run_step(app, "day lists")
+    if why == "too late":
+        clock.advance(hours=18)
+    else:
+        with_mailbox(app, town, None)
+
+    run_step(app, "e-mail")
+
+    with app.app_context():
+        (message,) = day_lists(town.municipality_id)
+        assert message.state == (MessageState.EXPIRED if why == "too late" else MessageState.DROPPED)
+
+
+def test_a_day_on_which_nobody_comes_has_no_letter(app: Flask, town: Town, clock: Clock) -> None:
+    with_mailbox(app, town, "counters@testdorp.example.org")
+    clock.now = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+
+    run_step(app, "day lists")
+
+    with app.app_context():
+        assert day_lists(town.municipality_id) == []
+
+
+def test_a_refused_list_is_shown_to_those_who_see_messages(app: Flask, town: Town, people: None, clock: Clock) -> None:
+    appointment(app, town)
+    with_mailbox(app, town, "counters@testdorp.example.org")
+    clock.now = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+    run_step(app, "day lists")
+    with app.app_context():
+        begin_write()
+        end(day_lists(town.municipality_id)[0], MessageState.FAILED, clock.now, "550 no such mailbox")
+        db.session.commit()
+
+    page = signed_in(app, "ann").get("/testdorp/staff/outbox")
+
+    assert "The list of the day did not reach" in page.text and "550 no such mailbox" in page.text

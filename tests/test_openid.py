@@ -13,7 +13,7 @@ from sqlalchemy import select
 from booking.db import db
 from booking.staff import openid
 from booking.staff.accounts import invite, set_roles
-from booking.staff.models import AuditLine, Identity, Role, Staff
+from booking.staff.models import EVERYWHERE, AuditLine, Identity, Role, Staff
 from tests.conftest import Clock
 from tests.factories import PASSWORD, Town, make_staff, make_town
 from tests.openid import PEOPLE, Person, TownSignIn, query_of, set_provider, town_sign_in
@@ -81,7 +81,7 @@ def test_the_link_holds_when_addresses_change(app: Flask, monkeypatch: pytest.Mo
 def test_who_was_invited_needs_no_password(app: Flask, town: Town, clock: Clock) -> None:
     with app.app_context():
         nora = invite(town.municipality_id, PEOPLE["nora"]["email"], "Nora", "en", clock.now)
-        set_roles(nora, Role.CLERK, [])
+        set_roles(nora, {EVERYWHERE: Role.CLERK})
         db.session.commit()
 
     person_there = person(app, "nora")

@@ -189,6 +189,7 @@ class Visit(Base):
     appointment: Mapped[Appointment | None] = relationship(back_populates="visit")
     service: Mapped[Service | None] = relationship()
     counter: Mapped[Counter | None] = relationship()
+    steps: Mapped[list[VisitStep]] = relationship(order_by="VisitStep.id", viewonly=True)
 
     __mapper_args__ = {"version_id_col": version}
 

@@ -89,10 +89,10 @@ def take_step(name: str, subject: Subject, press: Press) -> Visit:
     step = STEPS[name]
     if state_of(visit) not in step.states:
         raise NotNow
-    before = _standing(visit)
+    before = standing(visit)
     with db.session.no_autoflush:
         step.change(visit, press)
-    _write(visit, name, before, press)
+    write(visit, name, before, press)
     return visit
 
 
@@ -104,7 +104,7 @@ def undo(subject: Subject, press: Press) -> Visit:
     last = _steps(visit, is_undone=False)
     if last is None or not last.before or press.seen not in (None, visit.version):
         raise NotNow
-    before = _standing(visit)
+    before = standing(visit)
     counter_id = last.before["counter_id"]
     if counter_id is not None and visit_at(counter_id) not in (None, visit):
         raise CounterBusy
@@ -115,7 +115,7 @@ def undo(subject: Subject, press: Press) -> Visit:
         setattr(visit, name, moment and datetime.fromisoformat(moment))
     visit.state = VisitState(visit.state)
     last.is_undone = True
-    _write(visit, "undo", before, press)
+    write(visit, "undo", before, press)
     return visit
 
 
@@ -129,10 +129,10 @@ def forward(subject: Subject, desk: Desk, press: Press) -> Visit:
         return visit
     if state_of(visit) not in PRESENT or desk.office_id != visit.office_id or desk.id == visit.desk_id:
         raise NotNow
-    before = _standing(visit)
+    before = standing(visit)
     visit.desk_id, visit.state, visit.counter_id, visit.calls = desk.id, S.ARRIVED, None, 0
     visit.called_at = visit.rung_at = visit.began_at = None
-    _write(visit, "forward", before, press, to=desk.id)
+    write(visit, "forward", before, press, to=desk.id)
     return visit
 
 
@@ -159,7 +159,7 @@ def take_ticket(desk: Desk, service: Service | None, people: int, press: Press) 
     db.session.add(visit)
     with db.session.no_autoflush:
         _arrive(visit, press)
-    _write(visit, "arrive", {}, press)
+    write(visit, "arrive", {}, press)
     return visit
 
 
@@ -333,14 +333,16 @@ def _steps(visit: Visit, **which: bool) -> VisitStep | None:
     return db.session.scalar(query.order_by(VisitStep.id.desc()).limit(1))
 
 
-def _standing(visit: Visit) -> dict[str, Any]:
+def standing(visit: Visit) -> dict[str, Any]:
     """What a step may change, as it can be kept."""
     moments = {name: getattr(visit, name) for name in MOMENTS}
     kept = {name: getattr(visit, name) for name in STANDING}
     return {**kept, **{name: moment and moment.isoformat() for name, moment in moments.items()}}
 
 
-def _write(visit: Visit, name: str, before: dict[str, Any], press: Press, **details: Any) -> None:
+def write(
+    visit: Visit, name: str, before: dict[str, Any], press: Press, *, counter_id: int | None = None, **details: Any
+) -> None:
     """Writes the visit, its step and the audit line; of two who change it at once one is refused."""
     try:
         db.session.flush()
@@ -352,7 +354,7 @@ def _write(visit: Visit, name: str, before: dict[str, Any], press: Press, **deta
             at=press.now,
             step=name,
             desk_id=visit.desk_id,
-            counter_id=visit.counter_id or before.get("counter_id"),
+            counter_id=counter_id or visit.counter_id or before.get("counter_id"),
             staff_id=press.actor.staff_id,
             before=before,
             is_undone=name == "undo",

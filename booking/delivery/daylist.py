@@ -7,6 +7,7 @@ import io
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,11 +21,14 @@ from booking import spoken
 from booking.appointments.agenda import appointments_of
 from booking.appointments.models import Appointment
 from booking.appointments.references import grouped
+from booking.config import ROOT
 from booking.db import db
+from booking.delivery.wording import needed
 from booking.townhall.models import Desk, Municipality
 
 READY_AT = 6  # o'clock
 KEEP = timedelta(days=1)  # they name people
+BLANK_LINES = 12  # for those who come without an appointment
 FORMULAS = ("=", "+", "-", "@")  # a spreadsheet would run what begins so
 
 _log = logging.getLogger(__name__)
@@ -34,19 +38,35 @@ class NoPdf(Exception):
     """This machine cannot draw pages: Debian's libpango is missing."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """What somebody at the counter needs to know of an appointment without a screen."""
+
+    time: str
+    counter: str
+    number: str
+    name: str
+    services: str
+    reference: str
+    phone: str
+    needs: str
+    hour: int  # of its begin, to rule the page by
+
+
 def as_csv(desk: Desk, day: date) -> bytes:
     """One line an appointment, with a mark of byte order for spreadsheets."""
     out = io.StringIO()
     rows = csv.writer(out)
     with force_locale(spoken.locale_of(_town(desk).language)):
-        rows.writerow([_("Time"), _("Counter"), _("Number"), _("Name"), _("Service"), _("Reference"), _("Phone")])
-    for one in _booked(desk, day):
-        rows.writerow([_plain(cell) for cell in _row(one)])
+        head = [_("Time"), _("Counter"), _("Number"), _("Name"), _("Service"), _("Reference"), _("Phone"), _("Needs")]
+        rows.writerow(head)
+        for one in booked(desk, day):
+            rows.writerow([_plain(cell) for cell in astuple(_line(one))[:-1]])
     return b"\xef\xbb\xbf" + out.getvalue().encode()
 
 
-def as_pdf(desk: Desk, day: date) -> bytes:
-    """A page to print, tagged so that it can be read aloud (PDF/UA). Raises NoPdf."""
+def as_pdf(desk: Desk, day: date, now: datetime) -> bytes:
+    """A page to print and to write on, tagged so that it can be read aloud (PDF/UA). Raises NoPdf."""
     try:
         from weasyprint import HTML
     except OSError as missing:
@@ -59,9 +79,11 @@ def as_pdf(desk: Desk, day: date) -> bytes:
             town=town,
             desk=desk,
             day=spoken.day(day, town.language),
-            rows=[_row(one) for one in _booked(desk, day)],
+            made=spoken.moment(now, town.zone, town.language),
+            lines=[_line(one) for one in booked(desk, day)],
+            blank=BLANK_LINES,
         )
-    made: bytes = HTML(string=page).write_pdf(pdf_variant="pdf/ua-1")
+    made: bytes = HTML(string=page, base_url=f"{ROOT / 'static'}/").write_pdf(pdf_variant="pdf/ua-1")
     return made
 
 
@@ -82,16 +104,16 @@ def write_lists(folder: Path, now: datetime) -> int:
         draft.mkdir(parents=True)
         desks = [desk for office in town.offices for desk in office.desks]
         for desk in desks:
-            _write(draft / f"{desk.office.position}-{desk.key}", desk, local.date())
+            _write(draft / f"{desk.office.position}-{desk.key}", desk, local.date(), now)
         draft.replace(place)
         count += len(desks)
     return count
 
 
-def _write(target: Path, desk: Desk, day: date) -> None:
+def _write(target: Path, desk: Desk, day: date, now: datetime) -> None:
     target.with_suffix(".csv").write_bytes(as_csv(desk, day))
     try:
-        target.with_suffix(".pdf").write_bytes(as_pdf(desk, day))
+        target.with_suffix(".pdf").write_bytes(as_pdf(desk, day, now))
     except NoPdf:
         _log.warning("day lists are written as CSV only: install Debian's libpango-1.0-0 and libpangoft2-1.0-0")
 
@@ -102,26 +124,28 @@ def _forget_old(folder: Path, today: date) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _booked(desk: Desk, day: date) -> Sequence[Appointment]:
+def booked(desk: Desk, day: date) -> Sequence[Appointment]:
+    """The appointments of the desk's day that stand."""
     return [one for one in appointments_of(desk, day, ZoneInfo(_town(desk).zone)) if one.is_booked]
 
 
-def _row(one: Appointment) -> list[str]:
-    """What somebody at the counter needs to know without a screen."""
+def _line(one: Appointment) -> Line:
     town = _town(one.counter.desk)
     booking, language = one.booking, town.language
     services = "; ".join(
         item.service.text(language).name + (f" ({item.people})" if item.people > 1 else "") for item in one.items
     )
-    return [
-        spoken.clock_time(one.starts_at, town.zone, language),
-        str(one.counter.number),
-        str(one.visit.number or "") if one.visit else "",
-        booking.name or "",
-        services,
-        grouped(booking.reference) if booking.reference else "",
-        spoken.phone(booking.phone) if booking.phone else "",
-    ]
+    return Line(
+        time=spoken.clock_time(one.starts_at, town.zone, language),
+        counter=str(one.counter.number),
+        number=str(one.visit.number or "") if one.visit else "",
+        name=booking.name or "",
+        services=services,
+        reference=grouped(booking.reference) if booking.reference else "",
+        phone=spoken.phone(booking.phone) if booking.phone else "",
+        needs=", ".join(needed(booking.needs)),
+        hour=one.starts_at.astimezone(ZoneInfo(town.zone)).hour,
+    )
 
 
 def _plain(cell: str) -> str:

@@ -11,6 +11,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import NamedTuple
 
 import idna
 
@@ -36,7 +37,21 @@ class Envelope:
     message_id: str
 
 
-def letter(wording: Wording, envelope: Envelope, now: datetime, invites: Sequence[Invitation] = ()) -> bytes:
+class Enclosure(NamedTuple):
+    """A file that a letter brings: its name, its type and its bytes."""
+
+    name: str
+    kind: str
+    content: bytes
+
+
+def letter(
+    wording: Wording,
+    envelope: Envelope,
+    now: datetime,
+    invites: Sequence[Invitation] = (),
+    enclosures: Sequence[Enclosure] = (),
+) -> bytes:
     """The message as bytes (RFC 5322, text and HTML). Headers refuse line breaks, so no text can add one.
 
     An invitation stands in it twice with the same bytes: among the alternatives, where calendars look for it (RFC 6047
@@ -61,6 +76,9 @@ def letter(wording: Wording, envelope: Envelope, now: datetime, invites: Sequenc
     for number, invite in enumerate(invites, start=1):
         name = INVITE if number == 1 else f"invite-{number}.ics"
         mail.add_attachment(invite.content, maintype="application", subtype="ics", filename=name, params={"name": name})
+    for one in enclosures:
+        main, _slash, sub = one.kind.partition("/")
+        mail.add_attachment(one.content, maintype=main, subtype=sub, filename=one.name)
     return bytes(mail)
 
 

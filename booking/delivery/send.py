@@ -133,6 +133,8 @@ def _claimed(settings: Settings, id: int, now: datetime) -> tuple[Parcel | None,
 
 def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | None:
     """What to send, read again from the booking; None, with the reason recorded, if it should not go now."""
+    if message.subject_kind == "office":
+        return _day_list_parcel(message, now)
     about = _of_staff(settings, message, now) if message.kind in TO_STAFF else _about(settings, message, now)
     if now >= message.expires_at:
         end(message, MessageState.EXPIRED, now, "too late")
@@ -149,6 +151,19 @@ def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | Non
         if settings.is_https:  # nothing else can be reached by who sends receipts
             receipts_to = links.town_address(settings.url, settings.hosts, about.slug) + receipts_path(message.id)
         return Parcel(message.id, message.channel, about.to, message.content, file_name, receipts_to)
+    return None
+
+
+def _day_list_parcel(message: Message, now: datetime) -> Parcel | None:
+    """The list of an office's day as it was drawn, to the mailbox that the office has now."""
+    office = db.session.get(Office, message.subject_id)
+    if now >= message.expires_at:
+        end(message, MessageState.EXPIRED, now, "too late")
+    elif office is None or office.day_list_email is None or message.content is None:
+        end(message, MessageState.DROPPED, now, "no mailbox")
+    else:
+        file_name = f"{office.municipality.slug}/{message.id}.eml"
+        return Parcel(message.id, message.channel, office.day_list_email, message.content, file_name, None)
     return None
 
 

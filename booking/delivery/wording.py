@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 from flask import render_template
 from flask_babel import force_locale
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from booking import links, spoken
 from booking.appointments.models import Appointment
+from booking.appointments.needs import NEEDS, needs_in
 from booking.appointments.references import grouped
 from booking.config import Settings
 from booking.delivery.segments import folded, segments
@@ -21,6 +23,19 @@ from booking.planning.impact import latest_hit
 from booking.planning.models import Cause
 from booking.privacy.forget import forgotten_on
 from booking.townhall.models import Municipality
+
+ACCESS_NEEDS = {
+    "extra_time": _l("more time"),
+    "interpreter": _l("brings an interpreter"),
+    "loop": _l("hearing loop"),
+    "step_free": _l("no steps"),
+    "fetch": _l("come and fetch"),
+}  # by the words of appointments/needs.py
+
+
+def needed(words: str | None) -> list[str]:
+    """What somebody needs to be able to come, in words for staff and for themselves."""
+    return [str(ACCESS_NEEDS[need]) for need in NEEDS if need in needs_in(words)]
 
 
 @dataclass(frozen=True)

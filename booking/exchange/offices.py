@@ -85,11 +85,12 @@ OFFICES = Kind(
         "access": _helps,
         "phone": or_nothing(a_phone),
         "email": or_nothing(an_email),
+        "day_list_email": or_nothing(an_email),
         "walk_minutes": whole(0, 60),
         "position": whole(1, 1000),
     },
     texts={"name": Text(80, needed=True), "directions": Text(600)},
-    may_be=frozenset({"position", "walk_minutes"}),
+    may_be=frozenset({"position", "day_list_email", "walk_minutes"}),
 )
 DESKS = Kind(
     key=("office", "desk"),
@@ -175,7 +176,7 @@ def _carry_offices(run: Run, lines: Sequence[Line]) -> Iterator[Difference | Non
 def _save_office(office: Office, values: Mapping[str, Any], last: int) -> None:
     office.names = by_language(values, "name", office.names)
     office.directions = by_language(values, "directions", office.directions)
-    for name in ("address", "access", "phone", "email", "walk_minutes"):
+    for name in ("address", "access", "phone", "email", "day_list_email", "walk_minutes"):
         if name in values:
             setattr(office, name, values[name])
     office.position = values.get("position") or office.position or last

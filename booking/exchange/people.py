@@ -25,8 +25,9 @@ def _held(text: str) -> tuple[Role, str]:
     """Reads a role and its place: "lead Town hall/civil", "clerk Town hall", "administrator all"."""
     role, _space, place = text.partition(" ")
     if role not in list(Role) or not place.strip():
-        words = {"roles": ", ".join(Role), "text": repr(text)}
-        raise ValueError(_("%(text)s must be one of %(roles)s and where: all, an office, or office/desk.", **words))
+        raise ValueError(
+            _("it must be roles (%(roles)s), each with a place: all, an office, or office/desk.", roles=", ".join(Role))
+        )
     return Role(role), place.strip()
 
 

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     MOVE = "move"
     CANCELLATION = "cancellation"
     LATE = "late"  # the counter runs late
-    LIST = "list"  # what is still to come, for a contact whose limit was reached
+    LIST = "list"  # what is still to come: for a contact whose limit was reached, for an office at six in the morning
     INVITATION = "invitation"  # to a member of staff: a link to choose a password
     FORGOTTEN = "forgotten"  # the same, because the old one is forgotten
 
@@ -55,13 +55,13 @@ class Message(Base):
     It names nobody: who gets it and what it says is read when it is sent. `content` keeps the bytes for a
     retry and is purged soon after sending, because it holds live links. A member of staff is the subject of a letter
     with a link of theirs (`sequence` is the generation of their account), and of a message that they asked for to
-    try it out (`sequence` is 0).
+    try it out (`sequence` is 0); an office of the list of its day.
     """
 
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint(*ONCE, name="uq_message_once"),
-        CheckConstraint("subject_kind IN ('appointment', 'staff')", name="subject_kind"),
+        CheckConstraint("subject_kind IN ('appointment', 'staff', 'office')", name="subject_kind"),
         CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name="claimed_while_sending"),
         CheckConstraint("called_at IS NULL OR to_call_at IS NOT NULL", name="called_when_to_call"),
         Index("ix_message_state_due_at", "state", "due_at"),

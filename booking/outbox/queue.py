@@ -53,6 +53,19 @@ def queue_for_staff(municipality_id: int, staff: tuple[int, int], notice: Notice
     insert_unless_there(Message, [{**row(municipality_id, staff, notice, now), "subject_kind": "staff"}])
 
 
+def queue_day_list(municipality_id: int, office_id: int, notice: Notice, content: bytes, now: datetime) -> None:
+    """Queues the list of an office's day, with its bytes, once a day."""
+    made = {**row(municipality_id, (office_id, 0), notice, now), "subject_kind": "office", "content": content}
+    insert_unless_there(Message, [made])
+
+
+def day_lists(municipality_id: int, occasion: str | None = None) -> Sequence[Message]:
+    """The lists of offices' days, of one occasion where it is said."""
+    mine = select(Message).where(Message.municipality_id == municipality_id, Message.subject_kind == "office")
+    query = mine if occasion is None else mine.where(Message.occasion == occasion)
+    return db.session.scalars(query.order_by(Message.id)).all()
+
+
 def row(municipality_id: int, appointment: tuple[int, int], notice: Notice, now: datetime) -> dict[str, Any]:
     """The row of a message about the appointment (its id and sequence), for whoever inserts it."""
     return {
@@ -165,7 +178,7 @@ def release(message_id: int, reason: str) -> None:
 
 
 def tidy(now: datetime) -> None:
-    """Purges the kept bytes of what ended a day ago, and what staff sent to themselves."""
+    """Purges the kept bytes of what ended a day ago, what staff sent to themselves, and lists of the day."""
     db.session.execute(
         update(Message)
         .where(Message.content.is_not(None), Message.ended_at <= now - KEEP_CONTENT)
@@ -173,7 +186,7 @@ def tidy(now: datetime) -> None:
         execution_options={"synchronize_session": False},
     )
     db.session.execute(
-        delete(Message).where(Message.subject_kind == "staff", Message.ended_at <= now - KEEP_CONTENT),
+        delete(Message).where(Message.subject_kind != "appointment", Message.ended_at <= now - KEEP_CONTENT),
         execution_options={"synchronize_session": False},
     )
 

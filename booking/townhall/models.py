@@ -89,6 +89,7 @@ class Office(Base):
     access: Mapped[list[str]] = mapped_column(default=list)  # what helps people get in: step_free, lift, …
     phone: Mapped[str | None] = mapped_column(String(20))  # E.164; None where it is the municipality's
     email: Mapped[str | None] = mapped_column(String(254))
+    day_list_email: Mapped[str | None] = mapped_column(String(254))  # where the list of the day goes at six
     revision: Mapped[int] = mapped_column(default=1)
     activity: Mapped[int] = mapped_column(default=1)
     activity_at: Mapped[datetime]  # when `activity` last rose; never goes back

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from flask import Flask, current_app, g, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
@@ -22,11 +21,11 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from booking import spoken
-from booking.appointments.needs import NEEDS, needs_in
 from booking.appointments.references import grouped
 from booking.appointments.visits import is_late, state_of, waited
 from booking.config import ROOT
 from booking.db import db
+from booking.delivery.wording import needed
 from booking.links import town_address
 from booking.slots.clock import moment_of, tick_of
 from booking.staff.models import Role
@@ -38,13 +37,6 @@ from booking.web.towns import town
 T = TypeVar("T")
 MANY = 12  # so many offices are listed by name; of more, one chooses from a list
 
-ACCESS_NEEDS = {
-    "extra_time": _l("more time"),
-    "interpreter": _l("brings an interpreter"),
-    "loop": _l("hearing loop"),
-    "step_free": _l("no steps"),
-    "fetch": _l("come and fetch"),
-}  # by the words of appointments/needs.py
 STATIC = ROOT / "static"
 
 
@@ -77,7 +69,7 @@ def install(app: Flask) -> None:
         sees_preview=_sees_preview,
         sees_administration=_sees_administration,
         access_words=ACCESS,
-        needed=_needed,
+        needed=needed,
     )
     app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)
@@ -181,11 +173,6 @@ def _clock_button(tick: int, office_id: int, zone: str, language: str, year: int
 @lru_cache(maxsize=256)
 def _fingerprint(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-
-
-def _needed(words: str | None) -> list[str]:
-    """What somebody needs to be able to come, in words for staff and for themselves."""
-    return [str(ACCESS_NEEDS[need]) for need in NEEDS if need in needs_in(words)]
 
 
 def _sees_outbox() -> bool:

@@ -72,6 +72,7 @@ class OfficeForm(FlaskForm):  # type: ignore[misc]
     access = SeveralField(_l("Access"), choices=[SelectChoice(*one) for one in ACCESS.items()])
     phone = StringField(_l("Phone number of this office"), filters=[stripped])
     email = EmailField(_l("E-mail address of this office"))
+    day_list_email = EmailField(_l("Mailbox for the list of the day"))
     walk_minutes = WholeField(_l("Minutes to walk from one of its desks to another"), 0, 60)
     ways = WaysField(_l("Minutes from here to the other offices"))
     position = WholeField(_l("Place in lists"), 1, 1000)
@@ -80,6 +81,9 @@ class OfficeForm(FlaskForm):  # type: ignore[misc]
         field.data = dialled(field.data, town().country) if field.data else None
 
     def validate_email(self, field: Field) -> None:
+        field.data = field.data or None
+
+    def validate_day_list_email(self, field: Field) -> None:
         field.data = field.data or None
 
 

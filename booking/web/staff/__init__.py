@@ -8,6 +8,7 @@ staff = Blueprint("staff", __name__)
 from . import (  # noqa: E402  (their routes)
     absence,  # noqa: F401
     account,  # noqa: F401
+    afterwards,  # noqa: F401
     agenda,  # noqa: F401
     book,  # noqa: F401
     calls,  # noqa: F401

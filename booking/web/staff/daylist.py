@@ -28,7 +28,7 @@ def day_csv(desk_id: int, day: str) -> ResponseReturnValue:
 def day_pdf(desk_id: int, day: str) -> ResponseReturnValue:
     desk, on = _asked(desk_id, day)
     try:
-        return _file(as_pdf(desk, on), "application/pdf", f"{on}.pdf")
+        return _file(as_pdf(desk, on, now()), "application/pdf", f"{on}.pdf")
     except NoPdf:
         text = _("Take the CSV instead, and ask whoever looks after Balie to install libpango.")
         return failure(503, _("This server cannot make PDF"), text)

@@ -16,15 +16,16 @@ from booking.delivery.sample import sample_wording
 from booking.delivery.segments import segments
 from booking.links import without_tokens
 from booking.outbox.held import send_now, waiting
-from booking.outbox.models import Kind, Message, MessageChannel
+from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import away
-from booking.outbox.queue import Notice, depth, queue_test
+from booking.outbox.queue import Notice, day_lists, depth, queue_test
 from booking.staff.audit import member, trace_once
 from booking.staff.models import Role
 from booking.web.guards import require
+from booking.web.language import language
 from booking.web.pages import now
 from booking.web.staff import staff
-from booking.web.towns import town
+from booking.web.towns import here, town
 
 TRIED_FOR = timedelta(hours=1)
 
@@ -39,6 +40,7 @@ def outbox() -> ResponseReturnValue:
         queue=depth(now()),
         away=away(),
         waiting=waiting(town().id, now()),
+        lost_lists=_lost_lists(),
         settings=_settings(),
     )
 
@@ -81,6 +83,16 @@ def try_out() -> ResponseReturnValue:
     queue_test(town().id, account.id, notice, now())
     db.session.commit()
     return redirect(url_for("staff.preview", kind=kind.value, tongue=tongue, sent=1), 303)
+
+
+def _lost_lists() -> list[tuple[str, str]]:
+    """The offices whose list of the day was refused, each with the reason."""
+    failed = [one for one in day_lists(town().id) if one.state == MessageState.FAILED]
+    return [
+        (here().offices[one.subject_id].name(language()), one.reason or "")
+        for one in failed
+        if one.subject_id in here().offices
+    ]
 
 
 def _shown(written: Letter) -> Letter:
