@@ -187,6 +187,18 @@ def test_more_time_moves_the_end_of_the_hold_and_keeps_the_words(visitor: Visito
     assert extended.forms[-1].values["name"] == "Alice Peeters"
 
 
+def test_a_time_that_was_kept_for_two_hours_is_not_said_to_be_somebody_elses(visitor: Visitor, clock: Clock) -> None:
+    form = details(visitor).forms[-1]
+    clock.advance(hours=2)
+
+    page = visitor.post(f"{form.action}/extend", {**form.values, **ALICE})
+
+    assert page.status == 409 and "We cannot keep this time for you any longer" in page.text
+    assert "Somebody was just faster" not in page.text
+    again = visitor.follow(visitor.press(page.forms[0]))
+    assert again.forms[-1].values["name"] == "Alice Peeters"
+
+
 def test_choosing_another_time_gives_the_first_one_back(visitor: Visitor, app: Flask) -> None:
     details(visitor, 1)
     details(visitor, 3)

@@ -14,7 +14,8 @@ from booking.appointments.models import Appointment
 from booking.db import begin_write, db
 from booking.delivery.fallback import give_up
 from booking.delivery.files import letters
-from booking.links import token
+from booking.delivery.wording import without_code
+from booking.links import code, token
 from booking.outbox.held import call_off, hold_back, waiting
 from booking.outbox.models import TO_STAFF, Kind, Message, MessageChannel, MessageState
 from booking.outbox.providers import went_away
@@ -186,9 +187,28 @@ def test_a_written_message_is_read_without_its_secret_links_and_that_is_written_
     page = signed_in(app, "ann").get(f"/testdorp/staff/outbox/{written.name}")
 
     assert "z@example.org" in page.text and secret not in page.response.text
+    assert "Code: …" in page.text and code(KEYS[0], booking_id, 1) not in page.text
     with app.app_context():
         lines = select(AuditLine.object_id).where(AuditLine.action == "read_contact")
         assert db.session.scalars(lines).all() == [booking_id]
+
+
+def test_the_list_of_written_messages_shows_nobodys_address(app: Flask, town: Town, zoe: int, clock: Clock) -> None:
+    run_step(app, "e-mail")
+
+    page = signed_in(app, "ann").get("/testdorp/staff/outbox")
+
+    assert "z…@example.org" in page.text and "z@example.org" not in page.text
+    with app.app_context():
+        assert db.session.scalars(select(AuditLine).where(AuditLine.action == "read_contact")).all() == []
+
+
+@pytest.mark.parametrize("term", ["Code: ", "Code : "])
+def test_the_code_of_a_letter_is_hidden_in_every_language_and_other_numbers_are_not(app: Flask, term: str) -> None:
+    with app.app_context():
+        text = f"Referentie: AB CD EFG\n{term}4711\nWaar: Straat 12, 3000 Testdorp, 2026\n"
+
+        assert without_code(text) == text.replace("4711", "…")
 
 
 @pytest.mark.parametrize("query", ["kind=nonsense", "tongue=xx"])

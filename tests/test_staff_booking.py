@@ -66,6 +66,8 @@ def test_booked_on_the_phone_and_read_back(app: Flask, town: Town) -> None:
         assert line.staff_id is not None and line.details == {"channel": "phone"}
     assert "maandag 23 november" in page.text  # the slip is in the citizen's language
     assert "Print this page" in page.text
+    with app.app_context():  # who reads a code is written down
+        assert db.session.scalars(select(AuditLine.object_id).where(AuditLine.action == "read_code")).all() == [1]
 
 
 @pytest.mark.usefixtures("people")

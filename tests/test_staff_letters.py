@@ -69,7 +69,7 @@ def link_in(text: str) -> str:
 def invited(app: Flask, town: Town, **typed: str) -> tuple[Visitor, Page]:
     """Ann invites Nora, and leaves the box ticked that sends the letter."""
     ann = signed_in(app, "ann")
-    return ann, ann.follow(fill(ann, "/staff/new", desks=str(town.desk_id), **{**NEW, **typed}))
+    return ann, ann.follow(fill(ann, "/staff/new", **{f"role-desk-{town.desk_id}": "clerk"}, **{**NEW, **typed}))
 
 
 def states(app: Flask, kind: Kind) -> list[tuple[MessageState, str | None]]:
@@ -114,9 +114,9 @@ def test_an_invitation_is_sent_again_and_by_hand_if_wanted(
     app: Flask, town: Town, management: None, post: Post, clock: Clock
 ) -> None:
     ann = signed_in(app, "ann")
-    form = next(one for one in ann.get(f"{ADMIN}/staff/new").forms if "role" in one.values)
+    form = next(one for one in ann.get(f"{ADMIN}/staff/new").forms if "role-all" in one.values)
     del form.values["by_email"]
-    page = ann.follow(ann.post(f"{ADMIN}/staff/new", {**form.values, **NEW, "desks": str(town.desk_id)}))
+    page = ann.follow(ann.post(f"{ADMIN}/staff/new", {**form.values, **NEW, f"role-desk-{town.desk_id}": "clerk"}))
     assert "Give the link below to its owner." in page.text and post.goes_out() == []
 
     page = ann.follow(ann.send(page.form("/send")))

@@ -143,12 +143,16 @@ _HOLD = table(Hold)
 _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
 
 
+class KeptLong(Exception):
+    """The slot cannot be kept any longer; whoever is first may have it."""
+
+
 def extend(held: Hold, now: datetime) -> None:
     """Gives the citizen the full time again, counted from now, but no longer than LONGEST in all; a whole visit or
     nothing of it. Flushes.
 
-    Raises SlotTaken when the slot is gone, has begun, or was kept for long enough. A hold that has become a
-    booking stays as it is.
+    Raises SlotTaken when the slot is gone, KeptLong when it has begun or was kept for long enough. A hold that has
+    become a booking stays as it is.
     """
     holds = visit_of(held)
     raise_revision(one.counter.desk.office_id for one in holds)
@@ -157,7 +161,7 @@ def extend(held: Hold, now: datetime) -> None:
     if held.booking_id is not None:
         return
     if now >= held.starts_at or now >= held.made_at + LONGEST:
-        raise SlotTaken
+        raise KeptLong
     for one in holds:
         _keep_longer(one, now)
     db.session.flush()

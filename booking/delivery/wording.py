@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from booking import links, spoken
 from booking.appointments.models import Appointment
 from booking.appointments.needs import NEEDS, needs_in
 from booking.appointments.references import grouped
-from booking.config import Settings
+from booking.config import LANGUAGES, Settings
 from booking.delivery.segments import folded, segments
 from booking.outbox.models import Kind
 from booking.planning.impact import latest_hit
@@ -75,6 +76,15 @@ def wording(
         text = render_template("messages/letter.txt", **context)
         html = render_template("messages/letter.html", **context)
         return Wording(subject, text, html, _short(kind, context, first))
+
+
+def without_code(text: str) -> str:
+    """The letter as one may read it who should not open the booking: without its four digits, in any language."""
+    terms = []
+    for language in LANGUAGES:
+        with force_locale(spoken.locale_of(language)):
+            terms.append(re.escape(_("Code")))
+    return re.sub(rf"(?m)^({'|'.join(terms)})(\s*:\s*)\d{{4}}\s*$", r"\1\2…", text)
 
 
 def language_of(appointment: Appointment) -> str:

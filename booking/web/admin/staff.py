@@ -21,7 +21,7 @@ from booking.config import LANGUAGES
 from booking.db import db
 from booking.outbox.models import Kind
 from booking.spoken import language_name
-from booking.staff.accounts import NOT_CHOSEN, invite, is_last_administrator, roles_held, set_roles
+from booking.staff.accounts import NOT_CHOSEN, administers_alone, invite, is_last_administrator, roles_held, set_roles
 from booking.staff.audit import member, record
 from booking.staff.identity import identity_of, provider_of, unlink
 from booking.staff.invitations import letter_about, link_of, open_until, send_invitation, void_links
@@ -256,5 +256,12 @@ def _page(form: StaffForm, row: Staff | None) -> str:
     sent = letter_about(row) if row is not None and is_invited else None
     provider = provider_of(town().id) if row is not None and identity_of(row) else None
     return render_template(
-        "admin/account.html", form=form, row=row, names=ROLES, link=link, sent=sent, provider=provider
+        "admin/account.html",
+        form=form,
+        row=row,
+        names=ROLES,
+        link=link,
+        sent=sent,
+        provider=provider,
+        is_alone=row is not None and administers_alone(row),
     )

@@ -14,7 +14,16 @@ from flask_babel import gettext as _
 from booking import links
 from booking.appointments.booking import Citizen
 from booking.appointments.crowd import TooManyPlaces
-from booking.appointments.holds import demand_held, extend, hold, hold_of, hold_to_book, look_again, visit_of
+from booking.appointments.holds import (
+    KeptLong,
+    demand_held,
+    extend,
+    hold,
+    hold_of,
+    hold_to_book,
+    look_again,
+    visit_of,
+)
 from booking.appointments.limits import AddressLimit, Contact, ContactLimit, Holder, HoldLimit, contact_of, send_lists
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.needs import binding, needs_in, with_needs, words_of
@@ -139,6 +148,8 @@ def more_time(token: str) -> ResponseReturnValue:
             extend(held, now())
         except SlotTaken:
             return taken_page(items, start)
+        except KeptLong:
+            return _times_page(_afresh(items), start, limit="long"), 409
         db.session.commit()
     return redirect(url_for("citizen.details", token=token, _anchor="hold"), 303)
 

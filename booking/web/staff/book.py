@@ -28,7 +28,7 @@ from booking.db import db
 from booking.outbox.models import MessageChannel
 from booking.slots.clock import moment_of, tick_of
 from booking.slots.timeline import ticks_in
-from booking.staff.audit import member
+from booking.staff.audit import member, trace_once
 from booking.staff.models import Role
 from booking.townhall.models import Office, Service
 from booking.townhall.search import ranking
@@ -113,12 +113,16 @@ def confirm(id: int) -> ResponseReturnValue:
 
 @staff.get("/booked/<int:id>")
 def booked(id: int) -> ResponseReturnValue:
-    """What to read back: when, where, reference and code letter by letter; a slip or a letter to print."""
+    """What to read back: when, where, reference and code letter by letter; a slip or a letter to print.
+
+    Who reads a code is written down: with it and the reference one opens the booking.
+    """
     appointment = found(town().id, id) or abort(404)
     require(Role.CLERK, appointment.counter.desk_id)
     booking = appointment.booking
     if booking.reference is None:
         abort(404)
+    trace_once(member(current_staff()), "read_code", ("booking", booking.id), now())
     keys = current_app.extensions["balie"]["settings"].keys
     return render_template(
         "staff/booked.html",

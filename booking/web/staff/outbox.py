@@ -14,6 +14,7 @@ from booking.db import db
 from booking.delivery.files import Letter, letter, letters
 from booking.delivery.sample import sample_wording
 from booking.delivery.segments import segments
+from booking.delivery.wording import without_code
 from booking.links import without_tokens
 from booking.outbox.held import send_now, waiting
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
@@ -36,7 +37,7 @@ def outbox() -> ResponseReturnValue:
     require(Role.LEAD, None)
     return render_template(
         "staff/outbox.html",
-        letters=[_shown(one) for one in letters(_settings().instance, town().slug)],
+        letters=[_listed(one) for one in letters(_settings().instance, town().slug)],
         queue=depth(now()),
         away=away(),
         waiting=waiting(town().id, now()),
@@ -96,7 +97,13 @@ def _lost_lists() -> list[tuple[str, str]]:
 
 
 def _shown(written: Letter) -> Letter:
-    return replace(written, subject=without_tokens(written.subject), text=without_tokens(written.text))
+    return replace(written, subject=without_tokens(written.subject), text=without_code(without_tokens(written.text)))
+
+
+def _listed(written: Letter) -> Letter:
+    """With enough of the address to find it by: who opens the letter reads all of it, and that is written down."""
+    name, at, domain = written.recipient.rpartition("@")
+    return replace(_shown(written), recipient=f"{name[:1]}…@{domain}" if at else f"…{written.recipient[-2:]}")
 
 
 def _about(id: int) -> tuple[str, int]:
