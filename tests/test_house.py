@@ -39,6 +39,7 @@ ONE_PLACE = {
     "authlib": "staff/openid.py",
     "apscheduler": "worker.py",
     "icalendar": "calendars/",
+    "altcha": "web/citizen/proof.py",
 }
 WEB_ONLY = {"request", "session", "abort", "redirect"}
 BANNED = re.compile(r"(utils|helpers?|managers?|handlers?|repositor)", re.IGNORECASE)

@@ -62,7 +62,7 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
 
     A second call for the same hold returns the same booking. A hold that has ended is taken again if its
     slot is still free. While the hold lives the offer does not change, only what agendas show. Raises SlotTaken,
-    ContactLimit, AddressLimit, BookedMeanwhile. Flushes.
+    ContactLimit, AddressLimit, ProofLimit, BookedMeanwhile. Flushes.
     """
     office = held.counter.desk.office
     contacts = () if actor.is_staff or held.booking_id is not None else citizen.contacts

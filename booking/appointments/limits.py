@@ -53,6 +53,10 @@ class AddressLimit(Exception):
     """From this address as many bookings were made within a day as one address may make."""
 
 
+class ProofLimit(Exception):
+    """From this address as many bookings were made within a day without a proof of work as one address may make."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """Who holds: pseudonyms of browser and address, the hold that is given back for the new one, and the revisions of
@@ -192,9 +196,10 @@ def check_counts(municipality: Municipality, counts: Sequence[int]) -> None:
         raise ContactLimit
 
 
-def made_from(address: BindParameter[str | None]) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    """How many bookings were made from an address within a day, and how many of them without a contact: to be
-    selected with the values of count_values(). Holds know the address, for as long as they are kept."""
+def made_from(address: BindParameter[str | None]) -> tuple[ColumnElement[int], ...]:
+    """How many bookings were made from an address within a day, how many of them without a contact, and how many
+    without a proof of work: to be selected with the values of count_values(). Holds know the address, for as long as
+    they are kept."""
     holds, bookings = table(Hold), table(Booking)
     since = bindparam("yesterday", type_=UtcDateTime())
     made = (
@@ -203,7 +208,8 @@ def made_from(address: BindParameter[str | None]) -> tuple[ColumnElement[int], C
         .where(holds.c.address == address, bookings.c.made_at > since)
     )
     has_none = (bookings.c.email_key.is_(None), bookings.c.phone_key.is_(None))
-    return made.scalar_subquery(), made.where(*has_none).scalar_subquery()
+    unproven = made.where(holds.c.is_proven.is_(False))
+    return tuple(one.scalar_subquery() for one in (made, made.where(*has_none), unproven))
 
 
 def check_address(municipality: Municipality, made: int, without_contact: int, *, has_contact: bool) -> None:
@@ -213,6 +219,13 @@ def check_address(municipality: Municipality, made: int, without_contact: int, *
         raise AddressLimit
     if not has_contact and without_contact >= municipality.holds_per_address:
         raise AddressLimit
+
+
+def check_proof(municipality: Municipality, held: Hold, unproven: int) -> None:
+    """Raises ProofLimit: who has no scripts, or a slow device, may book without the proof, but a tenth of what an
+    address may hold at once is a day's share of all of them together."""
+    if not held.is_proven and unproven >= max(municipality.holds_per_address // 10, 1):
+        raise ProofLimit
 
 
 def has_moved_enough(appointment: Appointment, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from booking.db import Base, BigKey, choice, key
@@ -239,6 +239,7 @@ class Hold(Base):
     first_id: Mapped[int | None] = mapped_column(BigKey, index=True)  # the hold of its first desk; both go together
     browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;
     address: Mapped[str | None] = mapped_column(String(32), index=True)  # none for staff
+    is_proven: Mapped[bool] = mapped_column(default=False, server_default=false())  # its browser did the proof of work
 
     counter: Mapped[Counter] = relationship()
     service: Mapped[Service] = relationship()

@@ -15,7 +15,15 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, bindparam, insert, null, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from booking.appointments.limits import Contact, check_address, check_counts, count_values, counts_of, made_from
+from booking.appointments.limits import (
+    Contact,
+    check_address,
+    check_counts,
+    check_proof,
+    count_values,
+    counts_of,
+    made_from,
+)
 from booking.appointments.models import Appointment, AppointmentService, Booking, Hold, Occupancy
 from booking.appointments.references import new_reference
 from booking.db import Together, UtcDateTime, know, next_id, run, table, values_of
@@ -43,10 +51,13 @@ def look(held: Hold, office: Office, contacts: Sequence[Contact], now: datetime)
     """Raises the activity of the office, reads the hold again, counts what the contacts have, and draws ids.
 
     The rows of the contacts are taken before, so what is counted is sure. The hold may still change while this waits
-    for the office: write() finds that out. Raises ContactLimit, AddressLimit, unless the hold is a booking already.
+    for the office: write() finds that out. Raises ContactLimit, AddressLimit, ProofLimit, unless the hold is a booking
+    already.
     """
     reference, municipality = new_reference(), office.municipality
-    statement = _looking(tuple(contact.channel for contact in contacts))
+    channels = tuple(contact.channel for contact in contacts)
+    asks_proof = municipality.asks_proof and held.address is not None
+    statement = _looking(channels, asks_proof)
     values = {"hold": held.id, "reference": reference, "from_address": held.address}
     values |= count_values(municipality, contacts, now)
     found = raise_activity_and_read(office.id, now, statement, values)
@@ -54,7 +65,9 @@ def look(held: Hold, office: Office, contacts: Sequence[Contact], now: datetime)
     set_committed_value(held, "expires_at", found.expires_at)
     if held.booking_id is None:
         check_address(municipality, found.made, found.made_without, has_contact=bool(contacts))
-        check_counts(municipality, found[7:-1])
+        if asks_proof:
+            check_proof(municipality, held, found.unproven)
+        check_counts(municipality, found[-1 - 2 * len(channels) : -1])
         if found.is_somebodys:
             return look(held, office, contacts, now)
     return Ids(found.new_booking, found.new_appointment, reference, found.revision)
@@ -98,9 +111,9 @@ def hand_over(held: Hold, appointment: Appointment, now: datetime) -> set[int]:
 
 
 @lru_cache(maxsize=16)
-def _looking(channels: tuple[MessageChannel, ...]) -> Select[Any]:
+def _looking(channels: tuple[MessageChannel, ...], asks_proof: bool) -> Select[Any]:
     holds, bookings = table(Hold), table(Booking)
-    made, without_contact = made_from(bindparam("from_address"))
+    made, without_contact, unproven = made_from(bindparam("from_address"))
     same = (bookings.c.municipality_id == bindparam("town"), bookings.c.reference == bindparam("reference"))
     return select(
         holds.c.booking_id,
@@ -110,6 +123,7 @@ def _looking(channels: tuple[MessageChannel, ...]) -> Select[Any]:
         select(bookings.c.id).where(*same).exists().label("is_somebodys"),
         made.label("made"),
         without_contact.label("made_without"),
+        *([unproven.label("unproven")] if asks_proof else []),
         *(count for channel in channels for count in counts_of(channel)),
     ).where(holds.c.id == bindparam("hold"))
 

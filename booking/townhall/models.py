@@ -66,6 +66,7 @@ class Municipality(Base):
     speaks: Mapped[str] = mapped_column(String(20), default="citizen")  # whose language messages are in
     longest_wait_minutes: Mapped[int] = mapped_column(default=45)  # between two desks of one visit, the way aside
     extra_minutes: Mapped[int] = mapped_column(default=10)  # for who needs more time, or brings an interpreter
+    asks_proof: Mapped[bool] = mapped_column(default=False)  # of work, done by browsers while the form is filled in
     accent: Mapped[str | None] = mapped_column(String(7))  # "#12594d"; None: the look of its file, or ours
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")

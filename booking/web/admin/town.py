@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import Field, SelectField, StringField, ValidationError
+from wtforms import BooleanField, Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired
 
@@ -65,6 +65,7 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     holds_per_address = WholeField(_l("Times that one network address may keep at once"), 1, 10_000)
     held_percent = WholeField(_l("Percent of a day that all forms together may keep"), 1, 100)
     open_per_contact = WholeField(_l("Appointments to come that one contact may have"), 1, 1000)
+    asks_proof = BooleanField(_l("Browsers do a proof of work before they book"))
     made_per_contact = WholeField(_l("Bookings that one contact may make within a day"), 1, 1000)
     longest_wait_minutes = WholeField(_l("Minutes of waiting at most between two desks of one visit"), 0, 240)
     extra_minutes = WholeField(_l("Minutes more for who needs more time or an interpreter"), 0, 120)

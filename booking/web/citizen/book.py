@@ -24,7 +24,16 @@ from booking.appointments.holds import (
     look_again,
     visit_of,
 )
-from booking.appointments.limits import AddressLimit, Contact, ContactLimit, Holder, HoldLimit, contact_of, send_lists
+from booking.appointments.limits import (
+    AddressLimit,
+    Contact,
+    ContactLimit,
+    Holder,
+    HoldLimit,
+    ProofLimit,
+    contact_of,
+    send_lists,
+)
 from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
@@ -37,7 +46,7 @@ from booking.privacy.forget import erasure_day
 from booking.slots.clock import moment_of
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
-from booking.web.citizen import citizen, crowds
+from booking.web.citizen import citizen, crowds, proof
 from booking.web.citizen.asking import address, browser
 from booking.web.citizen.find import service_page
 from booking.web.citizen.several import asked_items, errands_for, legs_held, times_address, visit_page
@@ -117,6 +126,9 @@ def confirm(token: str) -> ResponseReturnValue:
     except (SlotTaken, HoldLimit):
         _keep_typed(form)
         return _times_page(_afresh(items), start, limit="needs"), 409
+    if proof.is_given(held, form.altcha.data):
+        for one in visit_of(fitting):
+            one.is_proven = True
     try:
         booking = book_visit(fitting, person, Channel.WEB, citizen_of(town().id), now())
     except SlotTaken:
@@ -126,7 +138,7 @@ def confirm(token: str) -> ResponseReturnValue:
         db.session.rollback()
         load_town()
         booking = db.session.get_one(Booking, held_by(token).booking_id)
-    except (ContactLimit, AddressLimit) as limit:
+    except (ContactLimit, AddressLimit, ProofLimit) as limit:
         return _too_many(token, form, person, limit)
     if fitting is not held:
         held.booking_id = booking.id  # so that a second click finds it
@@ -204,13 +216,18 @@ def _afresh(items: Sequence[Item]) -> list[Item]:
 
 
 def _too_many(token: str, form: DetailsForm, person: Citizen, limit: Exception) -> tuple[str, int]:
-    """429: the contact has all it may have, or very much was booked from this address.
+    """429: the contact has all it may have, or very much was booked from this address, or without proof.
 
     What a contact has goes to the contact, not to whoever typed it here.
     """
     db.session.rollback()
     load_town()
     words = _("Very many appointments were made from your connection today. Tell us how to reach you, or call us.")
+    if isinstance(limit, ProofLimit):
+        words = _(
+            "Without scripts only a few appointments a day can be booked from one connection, and these are booked"
+            " already. Switch on scripts in your browser and try again, or call us."
+        )
     if isinstance(limit, ContactLimit):
         begin_write()
         send_lists(town(), person.contacts, now())
@@ -343,6 +360,7 @@ def _details_page(held: Hold, form: DetailsForm) -> str:
         seconds_left=int((held.expires_at - now()).total_seconds()),
         erased_on=erasure_day(last.starts_at + demand.length, town()),
         token=hold_token(held),
+        challenge=proof.challenge(held),
     )
 
 
