@@ -18,7 +18,7 @@ class Form:
 
     action: str
     method: str
-    values: dict[str, Any] = field(default_factory=dict)  # a list where several boxes of one name are ticked
+    values: dict[str, Any] = field(default_factory=dict)  # a list where several boxes of one name are ticked, or hidden
     buttons: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -53,9 +53,9 @@ class _Reader(HTMLParser):
     @staticmethod
     def _input(values: dict[str, Any], given: dict[str, str]) -> None:
         name, value = given["name"], given.get("value", "")
-        if given.get("type") not in ("radio", "checkbox"):
+        if given.get("type") not in ("radio", "checkbox", "hidden"):
             values[name] = value
-        elif "checked" in given:
+        elif "checked" in given or given.get("type") == "hidden":
             values[name] = value if name not in values else [*_listed(values[name]), value]
 
     def handle_endtag(self, tag: str) -> None:

@@ -39,6 +39,11 @@ REAL = (ROOT / "booking" / "demo" / "services.csv").read_bytes()
 
 @pytest.fixture
 def visitor(app: Flask, town: Town) -> Visitor:
+    ask_questions(app, town)
+    return Visitor(app)
+
+
+def ask_questions(app: Flask, town: Town) -> None:
     """The passport has questions, and can be done online."""
     with app.app_context():
         service = db.session.get_one(Service, town.passport_id)
@@ -47,7 +52,6 @@ def visitor(app: Flask, town: Town) -> Visitor:
             text.questions = TREE
         raise_town(db.session.get_one(Municipality, town.municipality_id), MONDAY)
         db.session.commit()
-    return Visitor(app)
 
 
 def problems(text: str, **others: str) -> list[str]:

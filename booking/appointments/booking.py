@@ -312,6 +312,7 @@ def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: date
         phone=citizen.phone,
         **_pseudonyms(citizen),
         **({"needs": citizen.needs} if citizen.needs else {}),
+        **({"answers": held.answers} if held.answers else {}),
         language=citizen.language,
         channel=channel,
         made_at=now,

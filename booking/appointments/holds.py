@@ -70,6 +70,7 @@ def new_hold(demand: Demand, start: datetime, municipality: Municipality, holder
         people=demand.people,
         others=_others(demand),
         needs=words_of(holder.needs),
+        answers=holder.answers,
         starts_at=start,
         made_at=now,
         expires_at=now + timedelta(minutes=municipality.hold_minutes),

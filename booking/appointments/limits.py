@@ -69,6 +69,7 @@ class Holder:
     exceeds_quota: bool = False  # may take what is kept back for walk-ins
     seen: Mapping[int, int] | None = None
     needs: frozenset[str] = frozenset()  # that the demand was made for; see needs.py
+    answers: str | None = None  # to the questions of the service; see papers.py
 
     @property
     def gives_back_id(self) -> int | None:

@@ -42,6 +42,7 @@ class Booking(Base):
             "forgotten_at IS NULL OR (email_key IS NULL AND phone_key IS NULL)", name="no_pseudonym_when_forgotten"
         ),
         CheckConstraint("forgotten_at IS NULL OR needs IS NULL", name="no_needs_when_forgotten"),
+        CheckConstraint("forgotten_at IS NULL OR answers IS NULL", name="no_answers_when_forgotten"),
     )
 
     id: Mapped[int] = key()
@@ -57,6 +58,7 @@ class Booking(Base):
     made_at: Mapped[datetime]
     first_free_at: Mapped[datetime | None]  # the first time that was then on offer, over all offices
     needs: Mapped[str | None] = mapped_column(String(80))  # words of needs.py; erased when its last appointment is over
+    answers: Mapped[str | None] = mapped_column(String(40))  # to the questions, where they ask for papers; as its needs
     generation: Mapped[int] = mapped_column(default=1)  # of its secret link and its four-digit code
     forgotten_at: Mapped[datetime | None]
 
@@ -235,6 +237,7 @@ class Hold(Base):
     first_free_at: Mapped[datetime | None]  # the first time that was on offer when this one was chosen
     booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id"))  # what it became: a second click finds it
     needs: Mapped[str | None] = mapped_column(String(80))  # those that change its length, or where it can be
+    answers: Mapped[str | None] = mapped_column(String(40))  # as of the booking that it becomes
     desks: Mapped[int] = mapped_column(default=1, server_default="1")  # that this visit holds, each by a row of its own
     first_id: Mapped[int | None] = mapped_column(BigKey, index=True)  # the hold of its first desk; both go together
     browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;

@@ -11,6 +11,7 @@ from flask_babel import force_locale, gettext
 
 from booking import links, spoken
 from booking.appointments.models import Appointment, Booking
+from booking.appointments.papers import to_bring
 from booking.appointments.references import grouped
 from booking.calendars.body import FeedBody, body_of, calendar_of
 from booking.calendars.entry import Entry, cancelled_summary, event, event_lines, new_calendar, one_line, place
@@ -117,9 +118,9 @@ def _what(appointment: Appointment, language: str) -> str:
 def _notes(appointment: Appointment, language: str, find_url: str) -> list[str]:
     """What to bring, the reference, and how to change it."""
     lines = []
-    bring = [one_line(thing) for item in appointment.items for thing in item.service.text(language).bring]
+    bring = [one_line(thing) for thing in to_bring([appointment], language)]
     if bring and appointment.is_booked and not _is_sensitive(appointment):
-        lines = [gettext("Please bring:"), *(f"- {thing}" for thing in dict.fromkeys(bring)), ""]
+        lines = [gettext("Please bring:"), *(f"- {thing}" for thing in bring), ""]
     if appointment.booking.reference:
         lines.append(gettext("Reference: %(reference)s", reference=grouped(appointment.booking.reference)))
     if appointment.is_booked:

@@ -16,6 +16,7 @@ from flask_babel import lazy_gettext as _l
 from booking import links, spoken
 from booking.appointments.models import Appointment
 from booking.appointments.needs import NEEDS, needs_in
+from booking.appointments.papers import to_bring
 from booking.appointments.references import grouped
 from booking.config import LANGUAGES, Settings
 from booking.delivery.segments import folded, segments
@@ -65,7 +66,7 @@ def wording(
             "opening": opening,
             "visits": [] if listed else [_facts(one, language) for one in appointments],
             "proofs": [] if listed else _proofs(first, settings),
-            "bring": _bring(appointments, language) if not listed else [],
+            "bring": [] if listed else to_bring([one for one in appointments if one.is_booked], language),
             "listed": [(_when(one, language), own_address(one, settings)) for one in listed],
             "link": own_address(first, settings),
             "is_booked": first.is_booked,
@@ -201,12 +202,6 @@ def _proofs(appointment: Appointment, settings: Settings) -> list[tuple[str, str
         return []
     code = links.code(settings.keys[0], booking.id, booking.generation)
     return [(_("Reference"), grouped(booking.reference)), (_("Code"), code)]
-
-
-def _bring(appointments: Sequence[Appointment], language: str) -> list[str]:
-    """What to bring to those that take place, each thing once."""
-    items = [item for one in appointments if one.is_booked for item in one.items]
-    return list(dict.fromkeys(thing for item in items for thing in item.service.text(language).bring))
 
 
 def _when(appointment: Appointment, language: str) -> str:

@@ -41,7 +41,9 @@ LEFT_OUT = {
 }
 # Columns that are secret, name a citizen or tell where somebody was.
 NEVER: dict[str, frozenset[str]] = {
-    "booking": frozenset({"reference", "name", "email", "phone", "email_key", "phone_key", "needs", "generation"}),
+    "booking": frozenset(
+        {"reference", "name", "email", "phone", "email_key", "phone_key", "needs", "answers", "generation"}
+    ),
     "visit": frozenset({"note"}),
     "message": frozenset({"content", "provider_id", "reason"}),
     "staff": frozenset({"password_hash", "generation", "totp_generation", "totp_step"}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 
 from booking.appointments.models import Appointment, Booking, Visit
 from booking.db import db
@@ -41,7 +41,7 @@ def forget(booking: Booking, now: datetime) -> None:
     erase(appointment.id for appointment in booking.appointments)
     _forget_notes(Visit.appointment_id.in_([appointment.id for appointment in booking.appointments]))
     booking.name = booking.email = booking.phone = booking.reference = None
-    booking.email_key = booking.phone_key = booking.needs = None
+    booking.email_key = booking.phone_key = booking.needs = booking.answers = None
     booking.forgotten_at = now
     booking.generation += 1
     record(worker_of(booking.municipality_id), "forget", ("booking", booking.id), now)
@@ -49,19 +49,21 @@ def forget(booking: Booking, now: datetime) -> None:
 
 
 def forget_needs(now: datetime) -> int:
-    """Erases what people needed to be able to come as soon as their last appointment is over; of how many.
+    """Erases what people needed to be able to come, and what they answered, as soon as their last appointment is over;
+    of how many.
 
     It tells of their health (article 9), so it goes before everything else. Agendas show it, so they are told.
     """
     coming = exists().where(Appointment.booking_id == Booking.id, Appointment.ends_at > now)
-    over = select(Booking.id).where(Booking.needs.is_not(None), ~coming).limit(BATCH)
+    told = or_(Booking.needs.is_not(None), Booking.answers.is_not(None))
+    over = select(Booking.id).where(told, ~coming).limit(BATCH)
     ids = list(db.session.scalars(over))
     if not ids:
         return 0
     where = select(Desk.office_id).join(Counter, Counter.desk_id == Desk.id)
     where = where.join(Appointment, Appointment.counter_id == Counter.id).where(Appointment.booking_id.in_(ids))
     raise_activity(db.session.scalars(where.distinct()).all(), now)
-    erased = update(Booking).where(Booking.id.in_(ids)).values(needs=None)
+    erased = update(Booking).where(Booking.id.in_(ids)).values(needs=None, answers=None)
     db.session.execute(erased, execution_options={"synchronize_session": False})
     return len(ids)
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from booking import spoken
+from booking.appointments.papers import to_bring
 from booking.appointments.references import grouped
 from booking.appointments.visits import is_late, state_of, waited
 from booking.config import ROOT
@@ -70,6 +71,7 @@ def install(app: Flask) -> None:
         sees_administration=_sees_administration,
         access_words=ACCESS,
         needed=needed,
+        to_bring=to_bring,
     )
     app.context_processor(_of_every_page)
     app.register_error_handler(CSRFError, _forged)

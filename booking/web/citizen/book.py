@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import abort, current_app, redirect, render_template, request, session, url_for
+from flask import abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -38,6 +38,7 @@ from booking.appointments.models import Booking, Channel, Hold
 from booking.appointments.needs import binding, needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Item, Nearby, nearest, offers
+from booking.appointments.papers import answers_in, answers_kept
 from booking.appointments.together import book_visit, hold_visit
 from booking.appointments.writing import BookedMeanwhile
 from booking.db import begin_write, db
@@ -50,6 +51,7 @@ from booking.web.citizen import citizen, crowds, proof
 from booking.web.citizen.asking import address, browser
 from booking.web.citizen.find import service_page
 from booking.web.citizen.several import asked_items, errands_for, legs_held, times_address, visit_page
+from booking.web.citizen.times import answers_given
 from booking.web.forms import DetailsForm
 from booking.web.language import language
 from booking.web.pages import failure, now
@@ -69,7 +71,7 @@ def take() -> ResponseReturnValue:
     if crowds.closed_at(items, office):
         return wait(items)
     try:
-        held = _hold(items, office, start, replace(_holder(), needs=_needs_before()))
+        held = _hold(items, office, start, replace(_holder(), needs=_needs_before(), answers=_answers(items)))
     except SlotTaken:
         return taken_page(items, start)
     except HoldLimit as limit:
@@ -121,6 +123,7 @@ def confirm(token: str) -> ResponseReturnValue:
     if held.booking_id is None and not is_valid:
         return _details_page(held, form), 422
     items, start = items_held(held), held.starts_at
+    g.answers = answers_in(held.answers)  # for the page with other times
     try:
         fitting = _fitting(held, needs_in(person.needs))
     except (SlotTaken, HoldLimit):
@@ -155,6 +158,7 @@ def more_time(token: str) -> ResponseReturnValue:
     held = held_by(token)
     _keep_typed(DetailsForm())
     items, start = items_held(held), held.starts_at
+    g.answers = answers_in(held.answers)
     if held.booking_id is None:
         try:
             extend(held, now())
@@ -174,7 +178,7 @@ def _fitting(held: Hold, needs: frozenset[str]) -> Hold:
     if held.booking_id is not None or binding(needs) == needs_in(held.needs):
         return held
     token, office_id = hold_token(held), held.counter.desk.office_id
-    holder = replace(_holder(), gives_back=held, needs=binding(needs))
+    holder = replace(_holder(), gives_back=held, needs=binding(needs), answers=held.answers)
     fitting = _hold(items_held(held), here().offices[office_id], held.starts_at, holder)
     if not _became_a_booking(held):
         return fitting
@@ -315,6 +319,19 @@ def _holder() -> Holder:
     return Holder(browser(), address(), gives_back=_last_hold(), seen=seen_revisions())
 
 
+def _answers(items: Sequence[Item]) -> str | None:
+    """What is kept of the answers to the questions of the one service that is chosen."""
+    return answers_kept(items[0][0], answers_given(), language()) if len(items) == 1 else None
+
+
+def _times_again(items: Sequence[Item], held: Hold) -> str:
+    """Where another time is chosen for the same, with the same answers."""
+    answers = answers_in(held.answers)
+    if not answers:
+        return times_address(items)
+    return url_for("citizen.service", key=items[0][0].key, people=items[0][1], a=answers)
+
+
 def _person(form: DetailsForm) -> Citizen:
     keys = current_app.extensions["balie"]["settings"].keys
     typed = ((MessageChannel.EMAIL, form.email.data), (MessageChannel.SMS, form.phone.data))
@@ -355,7 +372,7 @@ def _details_page(held: Hold, form: DetailsForm) -> str:
         held=held,
         items=items,
         legs=legs_held(holds),
-        other_times=times_address(items),
+        other_times=_times_again(items, held),
         office=held.counter.desk.office,
         seconds_left=int((held.expires_at - now()).total_seconds()),
         erased_on=erasure_day(last.starts_at + demand.length, town()),

@@ -50,7 +50,7 @@ from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
 from booking.web.citizen import citizen
 from booking.web.citizen.book import chosen_slot, nearby, own_address
-from booking.web.citizen.several import Leg, bring_for, legs_booked, who_for
+from booking.web.citizen.several import Leg, legs_booked, who_for
 from booking.web.citizen.times import free_times, one_of_many
 from booking.web.forms import FindForm
 from booking.web.language import language
@@ -79,7 +79,6 @@ def own(token: str) -> ResponseReturnValue:
         is_cancellable=is_cancellable,
         is_to_come=is_to_come,
         limits=_limits_of_change,
-        bring_for=bring_for,
         who_for=who_for,
         because={one.id: because_of_us(Kind.CANCELLATION, one) for one in booking.appointments if not one.is_booked},
         erased_on=forgotten_on(booking, town()),

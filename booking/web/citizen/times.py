@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import request, url_for
+from flask import g, request, url_for
 
 from booking.appointments.offers import Demand, Offer, first_free, next_release, offers, together
 from booking.appointments.timelines import office_lines
@@ -142,8 +142,8 @@ def narrowed(demand: Demand) -> Narrowed:
 
 
 def answers_given() -> list[int]:
-    """The answers to questions that stand in the address, each by its place."""
-    given = request.args.getlist("a")[:20]
+    """The answers to questions that stand in the address, or came with the form, each by its place."""
+    given = request.values.getlist("a")[:20] or [str(one) for one in g.get("answers", ())]
     return [int(one) for one in given if one.isascii() and one.isdigit() and len(one) < 3]
 
 
