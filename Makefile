@@ -49,6 +49,7 @@ messages: $(PACKAGES) ## collect the texts to translate into booking/translation
 
 pictures: servers $(PACKAGES) $(LOOK) $(TRANSLATIONS) ## take the pictures of the README again
 	@$(PYTHON) -m tests.pictures
+	@$(PYTHON) -m tests.browser.test_heard
 
 clean: ## remove all that was installed or made; the database in instance/ stays
 	@rm -rf .venv node_modules tests/node_modules static/vendor *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results

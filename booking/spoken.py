@@ -64,6 +64,12 @@ def moment(at: datetime, zone: str, language: str, today: date | None = None) ->
     return f"{day(local.date(), language, today)}, {clock_time(at, zone, language)}"
 
 
+def start(at: datetime, zone: str, language: str, today: date | None = None) -> str:
+    """ "10:20, donderdag 3 december": for who hears many times of the same days one after the other."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{clock_time(at, zone, language)}, {day(local.date(), language, today)}"
+
+
 def wall_clock(minutes: int) -> str:
     """Minutes after midnight as "09:00" (and 1440 as "24:00")."""
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -81,7 +81,7 @@ def test_a_wish_that_nobody_knows_is_no_wish(visitor: Visitor) -> None:
 def test_a_time_is_heard_with_its_date(visitor: Visitor) -> None:
     page = visitor.get(PASSPORT).response.get_data(as_text=True)
 
-    assert 'aria-label="Tuesday 24 November, 09:00">09:00' in page
+    assert 'aria-label="09:00, Tuesday 24 November">09:00' in page
 
 
 def test_the_offices_without_steps_are_asked_for_where_that_matters(app: Flask, town: Town, visitor: Visitor) -> None:

@@ -165,10 +165,10 @@ def _clock_buttons(ticks: Sequence[int], office_id: int) -> Markup:
 
 @lru_cache(maxsize=65536)
 def _clock_button(tick: int, office_id: int, zone: str, language: str, year: int) -> str:
-    """The button shows the time; who hears it alone hears the date as well."""
+    """The button shows the time; who hears it alone hears the time first, and the date as well."""
     button = Markup('<button class="clock" type="submit" name="slot" value="{}.{}" aria-label="{}">{}</button>\n')
     at = moment_of(tick)
-    said = spoken.moment(at, zone, language, date(year, 1, 1))
+    said = spoken.start(at, zone, language, date(year, 1, 1))
     return button.format(office_id, tick, said, spoken.clock_time(at, zone, language))
 
 

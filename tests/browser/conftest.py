@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,15 +90,17 @@ def in_one_piece(app: WSGIApplication) -> WSGIApplication:
 
 
 @contextmanager
-def running(database: str, folder: Path, now: datetime = MONDAY) -> Iterator[House]:
-    """Builds the demo as of `now` and serves it on a free port until the test is over."""
+def running(
+    database: str, folder: Path, now: datetime = MONDAY, build: Callable[[], None] | None = None
+) -> Iterator[House]:
+    """Builds the demo as of `now`, or another town, and serves it on a free port until the test is over."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     clock, url = Clock(now), f"http://127.0.0.1:{port}"
     app = create_app(Settings(database=database, keys=KEYS, instance=folder, url=url), clock=clock)
     with app.app_context():
-        build_demo(clock(), KEYS, lambda _words: None)
+        build() if build else build_demo(clock(), KEYS, lambda _words: None)
         db.session.remove()
     server = make_server("127.0.0.1", port, in_one_piece(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
