@@ -13,6 +13,7 @@ from tests.browser.test_pages import tab_to
 
 pytestmark = pytest.mark.browser
 
+SEVERAL_KEYS = 40  # beside typing: where nothing can be skipped, Tab goes from link to link
 FIRST_LOAD = 100_000  # bytes over the wire, without fonts
 SHIFTS = """
     window.shifted = 0;
@@ -62,6 +63,47 @@ def test_from_the_front_page_to_booked_in_four_screens_and_twelve_keys(house: Ho
         expect(page.locator(".ticket")).to_be_visible()
         assert keys.pressed <= 12
         assert len(screens) <= 4, screens
+
+
+def test_two_services_in_one_visit_by_keyboard(house: House, chromium: Browser) -> None:
+    """From a service to both booked: one more screen than for one, and keys to find the second."""
+    with opened(chromium) as context:
+        page = context.new_page()
+        page.goto(f"{house.url}/lindebeek/nl/service/eid_apply")
+        keys = Keys(page)
+        tab_counted(keys, ".more a")
+        keys.press("Enter")
+        page.wait_for_selector("#q")
+        if not page.locator("#q:focus").count():
+            tab_counted(keys, "#q")
+        page.keyboard.type("reispas")
+        keys.press("Enter")
+        page.wait_for_selector(".choices a")
+        tab_counted(keys, ".choices a")
+        keys.press("Enter")
+        page.wait_for_selector(".first-free")
+        tab_counted(keys, ".first-free")
+        keys.press("Enter")
+        page.wait_for_selector("form.details")
+        keys.press("Tab", "Enter")
+        keys.focus_is_on("#name")
+        page.keyboard.type("M. Peeters")
+        keys.press("Tab", "Tab")
+        keys.focus_is_on("#email")
+        page.keyboard.type("m.peeters@example.org")
+        keys.press("Enter")
+
+        expect(page.locator(".ticket")).to_be_visible()
+        assert keys.pressed <= SEVERAL_KEYS
+
+
+def tab_counted(keys: Keys, selector: str) -> None:
+    """Presses Tab until the focus is there, and counts."""
+    for _ in range(60):
+        keys.press("Tab")
+        if keys.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            return
+    raise AssertionError(f"the keyboard never reached {selector}")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
