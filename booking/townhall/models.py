@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Numeric, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from booking.db import Base, key
@@ -70,9 +70,24 @@ class Municipality(Base):
     accent: Mapped[str | None] = mapped_column(String(7))  # "#12594d"; None: the look of its file, or ours
 
     offices: Mapped[list[Office]] = relationship(back_populates="municipality", order_by="Office.position")
+    logo: Mapped[Logo | None] = relationship()
 
     def name(self, language: str) -> str:
         return spoken(self.names, language, self.language)
+
+
+class Logo(Base):
+    """The picture on top of a municipality's pages, as a PNG. It is kept when it is taken off."""
+
+    __tablename__ = "logo"
+
+    municipality_id: Mapped[int] = mapped_column(ForeignKey("municipality.id"), primary_key=True, autoincrement=False)
+    fingerprint: Mapped[str] = mapped_column(String(32))
+    width: Mapped[int]
+    height: Mapped[int]
+    texts: Mapped[dict[str, str]]  # what it shows, in words
+    is_shown: Mapped[bool] = mapped_column(default=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
 
 class Office(Base):

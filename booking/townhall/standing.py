@@ -87,7 +87,9 @@ def _load(slug: str) -> Standing:
     """Reads all of it in one snapshot, and lets go of the session."""
     structure = selectinload(Municipality.offices).selectinload(Office.desks).selectinload(Desk.counters)
     with snapshot() as connection, Session(connection) as session:
-        town = session.scalars(select(Municipality).where(Municipality.slug == slug).options(structure)).one()
+        town = session.scalars(
+            select(Municipality).where(Municipality.slug == slug).options(structure, selectinload(Municipality.logo))
+        ).one()
         all_services = session.scalars(
             select(Service).where(Service.municipality_id == town.id).order_by(Service.id)
         ).all()

@@ -13,7 +13,7 @@ from booking.db import db
 from booking.links import town_address
 from booking.outbox.queue import depth
 from booking.townhall.look import style_sheet
-from booking.townhall.models import Municipality, Service
+from booking.townhall.models import Logo, Municipality, Service
 from booking.townhall.search import index, ranking
 from booking.townhall.standing import standing
 from booking.web.language import preferred
@@ -61,6 +61,20 @@ def town_look() -> ResponseReturnValue:
     answer.headers["Content-Type"] = "text/css; charset=utf-8"
     answer.headers["Cache-Control"] = "private, max-age=0, must-revalidate"
     answer.add_etag()
+    return answer.make_conditional(request)
+
+
+@front.get("/logo/<name>")
+def logo(name: str) -> ResponseReturnValue:
+    """The municipality's logo. Its address is named after its bytes, so browsers may keep it for ever."""
+    known = town().logo
+    if known is None or not known.is_shown or name != f"{known.fingerprint}.png":
+        abort(404)
+    kept = select(Logo.content).where(Logo.municipality_id == town().id, Logo.fingerprint == known.fingerprint)
+    answer = make_response(db.session.scalar(kept) or abort(404))
+    answer.headers["Content-Type"] = "image/png"
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    answer.set_etag(known.fingerprint)
     return answer.make_conditional(request)
 
 

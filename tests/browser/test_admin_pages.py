@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 PAGES = [
     "",
     "town",
+    "town/logo",
     "offices",
     "offices/new",
     "offices/1",

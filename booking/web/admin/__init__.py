@@ -11,6 +11,7 @@ from . import (  # noqa: E402  (their routes)
     exchange,  # noqa: F401
     frame,  # noqa: F401
     hours,  # noqa: F401
+    logo,  # noqa: F401
     offices,  # noqa: F401
     questions,  # noqa: F401
     removal,  # noqa: F401
