@@ -24,7 +24,8 @@ from booking.first import is_nothing_there
 from booking.planning.impact import Meanwhile, Proposal, decision
 from booking.planning.models import Choice
 from booking.staff.accounts import holds
-from booking.staff.audit import member
+from booking.staff.audit import member, record, worker_of
+from booking.staff.identity import provider_of
 from booking.staff.models import EVERYWHERE, Role, Staff
 from booking.townhall.catalogue import Row, import_catalogue
 from booking.townhall.models import Municipality
@@ -39,6 +40,7 @@ def install(app: Flask) -> None:
     app.cli.add_command(town_files)
     app.cli.add_command(recount_towns)
     app.cli.add_command(begin_address)
+    app.cli.add_command(allow_passwords)
 
 
 @catalogue.command("import")
@@ -145,6 +147,23 @@ def begin_address() -> None:
         raise click.UsageError("There is a municipality already: sign in to change it.")
     settings = current_app.extensions["balie"]["settings"]
     click.echo(f"{settings.url}/begin/{links.token(settings.keys, 'begin', 0, 0)}")
+
+
+@click.command("passwords")
+@click.option("--town", help="The short name of the municipality; needed when there are several.")
+@with_appcontext
+def allow_passwords(town: str | None) -> None:
+    """Let staff sign in with passwords again, when the town's own sign-in is away and was the only one."""
+    begin_write()
+    municipality = _municipality(town)
+    provider = provider_of(municipality.id)
+    if provider is None or provider.allows_passwords:
+        raise click.UsageError(f"Passwords are allowed in {municipality.slug} already.")
+    provider.allows_passwords = True
+    now = current_app.extensions["balie"]["clock"]()
+    record(worker_of(municipality.id), "allow_passwords", ("municipality", municipality.id), now)
+    db.session.commit()
+    click.echo(f"Staff of {municipality.slug} may sign in with passwords again.")
 
 
 @click.command("recount")

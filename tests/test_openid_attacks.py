@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -17,12 +18,13 @@ from joserfc.jwk import OctKey
 from booking.staff import openid
 from booking.staff.openid import Client, Unproven, Unreachable, Way, asked, is_fit, made_pass
 from tests.conftest import Clock
-from tests.factories import Town
+from tests.factories import PASSWORD, Town
 from tests.lying_provider import OTHER_KEY, LyingProvider
 from tests.openid import SECRET, Person, TownSignIn, query_of, set_provider, town_sign_in
 from tests.pages import Visitor
 from tests.test_admin import ADMIN
 from tests.test_openid import linked, person
+from tests.test_staff_access import new_link
 
 pytestmark = pytest.mark.townhall
 
@@ -124,6 +126,41 @@ def test_a_session_from_before_is_not_the_one_after(app: Flask, provider: None) 
         word in base64.b64decode(cookie.value.split(".")[0] + "==").decode(errors="replace")
         for word in (openid.made_pass(app.extensions["balie"]["settings"].keys[0], "x").verifier, "verifier", "nonce")
     )
+
+
+def test_an_invitation_that_is_slipped_to_somebody_is_not_used_up(app: Flask, provider: None) -> None:
+    """Bob lets Ann open his own invitation: she would work in his name. Her address there says who she is."""
+    token = new_link(app, "bob").rsplit("/", 1)[1]
+    ann = person(app, "ann")
+
+    assert ann.sign_in(query=f"?join={token}").status == 403
+
+    assert linked(app) == {} and is_out(ann)
+    assert Visitor(app).get(f"/testdorp/staff/join/{token}").status == 200
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["https://evil.example.org/staff/", "//evil.example.org/staff/", "/\\evil.example.org/staff/", "javascript:1"],
+)
+def test_signing_in_leads_to_our_own_pages_only(app: Flask, provider: None, wanted: str) -> None:
+    visitor = Visitor(app)
+    address = f"/testdorp/staff/sign-in?next={quote(wanted)}"
+    form = next(one for one in visitor.get(address).forms if "password" in one.values)
+
+    page = visitor.post(address, {**form.values, "email": "mia@testdorp.example.org", "password": PASSWORD})
+
+    assert (page.status, page.location) == (303, "/testdorp/staff/")
+
+
+def test_the_way_back_in_when_the_provider_is_gone_for_good(app: Flask, town: Town, management: None) -> None:
+    set_provider(app, town.municipality_id, "http://127.0.0.1:9", allows_passwords=False)
+    run = app.test_cli_runner()
+
+    assert "may sign in with passwords again" in run.invoke(args=["passwords"]).output
+
+    assert Visitor(app).sign_in("testdorp", "mia@testdorp.example.org", PASSWORD).status == 303
+    assert "allowed in testdorp already" in run.invoke(args=["passwords"]).output
 
 
 def test_who_goes_there_is_sent_back_to_our_own_address(app: Flask, provider: None) -> None:

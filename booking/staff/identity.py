@@ -46,6 +46,8 @@ def staff_for(provider: SignInProvider, person: Person, invited: Staff | None) -
     found = invited or _by_email(provider.municipality_id, person.email)
     if found is None or not found.is_active or identity_of(found) is not None:
         return None
+    if person.email not in (None, found.email):
+        return None  # the invitation was meant for somebody else, or was slipped to this person
     _link(found, provider.issuer, person.subject)
     return found
 
