@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from booking.db import db
 from booking.townhall.hours import WeeklyRule
@@ -54,8 +54,9 @@ def desks(municipality: Municipality) -> Sequence[Desk]:
 
 
 def desk_with(municipality: Municipality, id: int) -> Desk | None:
+    whole = (joinedload(Desk.office).joinedload(Office.municipality), selectinload(Desk.counters))
     query = select(Desk).join(Office).where(Office.municipality_id == municipality.id, Desk.id == id)
-    return db.session.scalar(query)
+    return db.session.scalar(query.options(*whole))
 
 
 def office_with(municipality: Municipality, id: int) -> Office | None:

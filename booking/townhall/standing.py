@@ -40,6 +40,11 @@ class Standing:
         """Of all services, to search them."""
         return index(self.services)
 
+    @cached_property
+    def office_of(self) -> dict[int, int]:
+        """Desk id → office id."""
+        return {desk.id: desk.office_id for desk in self.desks}
+
     def service(self, key: str) -> Service | None:
         return self.services_by_key.get(key)
 

@@ -71,8 +71,7 @@ def current_staff() -> Staff:
 
 def may(staff: Staff, role: Role, desk_id: int | None) -> bool:
     """Whether the member of staff has at least this role at the desk (None: in the whole municipality)."""
-    desks = here().desks if desk_id is not None else ()
-    office_id = next((desk.office_id for desk in desks if desk.id == desk_id), None)
+    office_id = here().office_of.get(desk_id) if desk_id is not None else None
     return holds(staff, role, Place(desk_id, office_id))
 
 

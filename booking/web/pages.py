@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
 from booking import spoken
@@ -31,6 +31,7 @@ from booking.links import town_address
 from booking.slots.clock import moment_of, tick_of
 from booking.staff.models import Role
 from booking.townhall.directory import ACCESS
+from booking.townhall.models import Office
 from booking.web.guards import manages, may
 from booking.web.language import language
 from booking.web.towns import town
@@ -65,6 +66,7 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.globals.update(asset=asset, look=look, other_languages=other_languages, visit_state=state_of)
     app.jinja_env.globals.update(is_late=is_late, waited=waited, page_address=page_address, MANY=MANY)
+    app.jinja_env.globals.update(boxes=boxes, office_options=office_options, options=options)
     app.jinja_env.globals.update(
         sees_outbox=_sees_outbox,
         sees_preview=_sees_preview,
@@ -150,6 +152,32 @@ def page_address(number: int) -> str:
     """The address of another page of the same list."""
     asked: dict[str, Any] = {name: value for name, value in request.args.items() if name != "page"}
     return url_for(request.endpoint or "", **{**asked, **(request.view_args or {}), "page": number})
+
+
+def office_options(offices: Iterable[Office], chosen: Office | None = None) -> Markup:
+    """The offices as options of a list to choose from; there may be a hundred, so they are not made by the template."""
+    spoken_in, chosen_id = language(), chosen.id if chosen is not None else None
+    return options((office.id, office.name(spoken_in), office.id == chosen_id) for office in offices)
+
+
+def options(rows: Iterable[tuple[object, str, bool]]) -> Markup:
+    """Options: the value of each, what it says, and whether it is chosen."""
+    made = [
+        f'<option value="{escape(value)}"{" selected" if is_chosen else ""}>{escape(words)}</option>'
+        for value, words, is_chosen in rows
+    ]
+    return Markup("".join(made))  # noqa: S704
+
+
+def boxes(name: str, choices: Iterable[tuple[object, str]], ticked: Collection[object]) -> Markup:
+    """Boxes to tick, for as many things as a big city has."""
+    made = [
+        f'<div class="kern-form-check"><input class="kern-form-check__checkbox" type="checkbox"'
+        f' id="{name}-{escape(value)}" name="{name}" value="{escape(value)}"{" checked" if value in ticked else ""}>'
+        f'<label class="kern-label" for="{name}-{escape(value)}">{escape(words)}</label></div>'
+        for value, words in choices
+    ]
+    return Markup("".join(made))  # noqa: S704
 
 
 def failure(status: int, title: str, text: str) -> tuple[str, int]:

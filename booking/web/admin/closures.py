@@ -25,6 +25,7 @@ from booking.web.admin import admin
 from booking.web.admin.changes import decide, managed_counters, managed_desks
 from booking.web.admin.fields import ByLanguage, SeveralField
 from booking.web.guards import current_staff, may, require
+from booking.web.language import language
 from booking.web.pages import MANY, now, today
 from booking.web.towns import here, town
 
@@ -53,8 +54,8 @@ class ClosureForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        self.offices.choices = [SelectChoice(one.id, one.names.get(town().language, "")) for one in _whole_offices()]
-        self.counters.choices = [SelectChoice(id, str(id)) for id in managed_counters(current_staff())]
+        self.offices.choices = [(one.id, one.name(language())) for one in _whole_offices()]
+        self.counters.choices = [(id, "") for id in managed_counters(current_staff())]
 
     def validate_offices(self, field: Field) -> None:
         if not field.data and not self.counters.data:
@@ -193,7 +194,8 @@ def _page(form: ClosureForm) -> str:
     """The form; where there are many offices, with the counters of the one that is asked for (?office=) or ticked."""
     desks, ticked = managed_desks(current_staff()), set(form.counters.data or ())
     places = list({desk.office_id: desk.office for desk in desks}.values())
-    asked = request.args.get("office") or next((str(id) for id in form.offices.data or ()), "")
+    wanted = request.args.get("office") or next((str(id) for id in form.offices.data or ()), "")
+    asked = next((one for one in places if str(one.id) == wanted), None)
     if len(places) > MANY:
-        desks = [one for one in desks if str(one.office_id) == asked or any(c.id in ticked for c in one.counters)]
+        desks = [one for one in desks if one.office is asked or any(c.id in ticked for c in one.counters)]
     return render_template("admin/closure.html", form=form, desks=desks, places=places, asked=asked)

@@ -10,7 +10,7 @@ from flask import abort, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import refresh
+from flask_babel import ngettext, refresh
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, StringField, ValidationError
@@ -31,9 +31,11 @@ from booking.web.admin.reminders import Reminders
 from booking.web.citizen.find import service_page
 from booking.web.forms import stripped
 from booking.web.guards import require
+from booking.web.language import language
 from booking.web.pages import now, paged
 from booking.web.towns import here, town
 
+NAMED = 3  # offices in a line of the list
 PLAIN, LISTS = ("name", "summary", "who"), ("bring", "words")
 COLUMNS = (
     *("key", "desk_key", "minutes", "extra_person_minutes", "max_people", "in_person", "walk_in", "online"),
@@ -147,11 +149,23 @@ def services() -> ResponseReturnValue:
     found = matching(here().services, _words)
     return render_template(
         "admin/services.html",
-        page=paged(found, 50),
+        page=paged(found, 40),
         found=len(found),
         total=len(here().services),
-        offices_for=here().offices_for,
+        done_at=_done_at,
     )
+
+
+def _done_at(service: Service) -> str:
+    """The first offices that do it, and how many more; the same offices are put into words once a request."""
+    places = here().offices_for(service)
+    known: dict[tuple[int, ...], str] = g.setdefault("done_at", {})
+    key = tuple(office.id for office in places)
+    if key not in known:
+        named = ", ".join(office.name(language()) for office in places[:NAMED])
+        more = ngettext("and %(num)s more", "and %(num)s more", len(places) - NAMED) if len(places) > NAMED else ""
+        known[key] = f"{named} {more}".strip()
+    return known[key]
 
 
 @admin.get("/services/new")
@@ -201,11 +215,11 @@ def save_service(id: int) -> ResponseReturnValue:
     for name, value in form.columns.items():
         setattr(row, name, value)
     known = {text.language: text for text in row.texts}
-    for language in town().languages:
-        text = known.get(language) or ServiceText(language=language)
-        for name, value in form.texts(language).items():
+    for code in town().languages:
+        text = known.get(code) or ServiceText(language=code)
+        for name, value in form.texts(code).items():
             setattr(text, name, value)
-        if language not in known:
+        if code not in known:
             row.texts.append(text)
     return saved(("service", id), "change_service", _("The service is saved."), back_to("services_one", id=id))
 

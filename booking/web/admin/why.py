@@ -17,7 +17,8 @@ from booking.appointments.timelines import office_lines
 from booking.planning.explain import Rule, Verdict, Why, explain
 from booking.townhall.models import Office, Service
 from booking.web.admin import admin
-from booking.web.pages import MANY, now, today
+from booking.web.language import language
+from booking.web.pages import MANY, now, options, today
 from booking.web.towns import here, seen_revisions, town
 
 WORDS = {
@@ -51,7 +52,6 @@ def why() -> ResponseReturnValue:
         answers = [_answer(office, Demand(service, _people(service)), moment) for office in _offices(service)]
     return render_template(
         "admin/why.html",
-        services=here().services,
         chosen=service,
         moment=moment,
         people=_people(service) if service else 1,
@@ -61,17 +61,23 @@ def why() -> ResponseReturnValue:
         words=WORDS,
         rule_in_words=_rule_in_words,
         counters=here().counters,
+        services=options((one.key, one.text(language()).name, one is service) for one in here().services),
         places=list(here().offices.values()),
-        place=request.args.get("office", ""),
+        place=_asked_office(),
     )
 
 
+def _asked_office() -> Office | None:
+    """The office that is asked about (?office=); where there are many, the first."""
+    places = list(here().offices.values())
+    found = next((one for one in places if str(one.id) == request.args.get("office", "")), None)
+    return found or (places[0] if len(places) > MANY else None)
+
+
 def _offices(service: Service) -> Sequence[Office]:
-    """The office that is asked about (?office=), or all that do the service where they are not too many."""
-    found = here().offices_for(service)
-    if not (asked := request.args.get("office")):
-        return found[:MANY]
-    return [office for office in found if str(office.id) == asked]
+    """The office that is asked about, or all; those that do the service."""
+    asked = _asked_office()
+    return [office for office in here().offices_for(service) if asked is None or office.id == asked.id]
 
 
 def _answer(office: Office, demand: Demand, at: datetime) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from heapq import nsmallest
-from operator import itemgetter
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,8 +34,11 @@ class Day:
     """A day with free times, office by office."""
 
     on: date
-    times: Sequence[tuple[Office, list[int]]]  # ticks; of the first offices only, where there are many
-    count: int  # of all free times
+    times: Sequence[tuple[Office, list[int]]]  # ticks; of few offices only, where there are many
+
+    @property
+    def count(self) -> int:
+        return sum(len(times) for _office, times in self.times)
 
 
 @dataclass(frozen=True)
@@ -153,20 +156,24 @@ def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
     soonest, all_of_them = first_free(found), together(found)
     days = list(all_of_them.days) if all_of_them else []
     wanted = [on for on in days if on >= _from()]
-    page = [_day(on, by_id, found) for on in wanted[:DAYS_A_PAGE]]
+    few = found if len(found) <= MANY else nsmallest(SHOWN, (one for one in found if one.mask), key=_soonest)
+    page = [_day(on, by_id, found, few) for on in wanted[:DAYS_A_PAGE]]
     later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
     first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
-    is_cut = any(day.count > sum(len(ticks) for _office, ticks in day.times) for day in page)
-    return Times(first, page, len(wanted) < len(days), later, is_cut)
+    return Times(first, page, len(wanted) < len(days), later, is_cut=len(few) < len(found))
 
 
-def _day(on: date, offices: Mapping[int, Office], found: Sequence[Offer]) -> Day:
-    """The free times of a day; where many offices have some, those of the few with the soonest."""
-    counted = [(one, *one.count_on(on)) for one in found]
-    having = [(first, one) for one, count, first in counted if count]
-    shown = having if len(having) <= MANY else nsmallest(SHOWN, having, key=itemgetter(0))
-    times = [(offices[one.office_id], one.on(on)) for _first, one in shown]
-    return Day(on, times, sum(count for _one, count, _first in counted))
+def _soonest(one: Offer) -> int:
+    return one.base + (one.mask & -one.mask).bit_length()
+
+
+def _day(on: date, offices: Mapping[int, Office], found: Sequence[Offer], few: Sequence[Offer]) -> Day:
+    """The free times of a day at these few offices, or, where they have none, at the first others that have some."""
+    times = [(offices[one.office_id], ticks) for one in few if (ticks := one.on(on))]
+    if not times:
+        having = ((offices[one.office_id], ticks) for one in found if (ticks := one.on(on)))
+        times = list(islice(having, SHOWN))
+    return Day(on, times)
 
 
 def one_of_many(offices: Sequence[Office], own_id: int) -> Sequence[Office]:

@@ -26,7 +26,8 @@ from booking.staff.models import Role, Staff
 from booking.townhall.models import Desk
 from booking.web.guards import current_staff, may, require
 from booking.web.language import language
-from booking.web.pages import failure, now, today
+from booking.web.pages import MANY as MANY_PLACES
+from booking.web.pages import failure, now, options, today
 from booking.web.staff import door, staff
 from booking.web.staff.cancel import shown_cancellation
 from booking.web.staff.visits import opening, own_counter
@@ -66,6 +67,7 @@ def agenda(desk_id: int, day: str | None = None) -> ResponseReturnValue:
     words["services"] = [one for one in here().services if one.desk_key == desk.key]
     words |= {"before": on - timedelta(days=1), "after": on + timedelta(days=1), "mine": mine, "etag": etag}
     words |= {"beat": _beat(desk.office_id), "leads": may(current_staff(), Role.LEAD, desk.id)}
+    words["desk_options"] = _desk_options(desk)
     answer = make_response(render_template("staff/agenda.html", **body, **words))
     answer.set_etag(etag)
     return answer
@@ -156,8 +158,17 @@ def _note_reading(opened: Subject) -> None:
         trace_once(member(current_staff()), "read_contact", ("booking", appointment.booking_id), now())
 
 
+def _desk_options(chosen: Desk) -> Markup:
+    """One's own desks as options of a list to choose from, where they are many."""
+    desks, said = own_desks(current_staff()), language()
+    rows = ((one.id, f"{one.office.name(said)}: {one.name(said)}", one.id == chosen.id) for one in desks)
+    return options(rows) if len(desks) > MANY_PLACES else Markup()
+
+
 def own_desks(account: Staff) -> Sequence[Desk]:
     """The desks at which the member of staff may at least be a clerk."""
+    if may(account, Role.CLERK, None):
+        return here().desks
     return [desk for desk in here().desks if may(account, Role.CLERK, desk.id)]
 
 

@@ -64,7 +64,8 @@ def end_device(id: int) -> ResponseReturnValue:
 
 @staff.app_template_global()
 def leads_office() -> bool:
-    return bool(led_offices())
+    account = current_staff()
+    return any(may(account, Role.LEAD, desk.id) for desk in here().desks)
 
 
 def led_offices() -> list[Office]:
