@@ -72,6 +72,30 @@ def waves(text: str) -> list[Wave]:
     return found
 
 
+class Share(NamedTuple):
+    """How many of a hundred who are called in an hour came without an appointment: "9 30"."""
+
+    hour: int
+    percent: int
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.percent}"
+
+
+def shares(text: str) -> list[Share]:
+    """Reads the share of walk-ins of each hour; semicolons between."""
+    found = []
+    for part in listed(text):
+        words = part.split()
+        if len(words) != 2 or not all(one.isascii() and one.isdigit() and len(one) < 4 for one in words):
+            raise ValueError(_("it must be hours and percents, like 9 30; 10 20."))
+        found.append(Share(int(words[0]), int(words[1])))
+    hours = [share.hour for share in found]
+    if len(set(hours)) < len(hours) or any(one.hour > 23 or not 1 <= one.percent <= 100 for one in found):
+        raise ValueError(_("it must be hours and percents, like 9 30; 10 20."))
+    return sorted(found)
+
+
 def _helps(text: str) -> list[str]:
     wanted = [one_of(*ACCESS)(one) for one in listed(text)]
     return [one for one in ACCESS if one in wanted]
@@ -102,10 +126,12 @@ DESKS = Kind(
         "buffer_minutes": lambda text: int(one_of(*BUFFERS)(text)),
         "grace_minutes": whole(0, 120),
         "releases": waves,
+        "walk_ins": shares,
+        "crowd_size": whole(0, 10_000),
         "position": whole(1, 1000),
     },
     texts={"name": Text(80, needed=True)},
-    may_be=frozenset({"position", "grace_minutes", "releases"}),
+    may_be=frozenset({"position", "grace_minutes", "releases", "walk_ins", "crowd_size"}),
 )
 COUNTERS = Kind(
     key=("office", "desk", "counter"),
@@ -207,19 +233,23 @@ def _carry_desks(run: Run, lines: Sequence[Line]) -> Iterator[Difference | None]
 
 def _save_desk(desk: Desk, values: Mapping[str, Any], last: int) -> None:
     desk.names = by_language(values, "name", desk.names)
-    for name in ("email", "step_minutes", "buffer_minutes", "grace_minutes"):
+    for name in ("email", "step_minutes", "buffer_minutes", "grace_minutes", "crowd_size"):
         if name in values:
             setattr(desk, name, values[name])
     if "releases" in values:
         desk.releases = [wave._asdict() for wave in values["releases"]]
+    if "walk_ins" in values:
+        desk.walk_in_percents = {str(share.hour): share.percent for share in values["walk_ins"]}
     desk.position = values.get("position") or desk.position or last
 
 
 def _desk(desk: Desk, office: str, town: Municipality) -> dict[str, Any]:
-    plain = {name: getattr(desk, name) for name in DESKS.columns if name not in ("office", "desk", "releases")}
+    apart = ("office", "desk", "releases", "walk_ins")
+    plain = {name: getattr(desk, name) for name in DESKS.columns if name not in apart}
     releases = [Wave(row["percent"], row["days"], row["at"]) for row in desk.releases]
     texts = spread("name", desk.names, town.languages)
-    return {"office": office, "desk": desk.key, "releases": releases, **plain, **texts}
+    walk_ins = sorted(Share(int(hour), percent) for hour, percent in desk.walk_in_percents.items())
+    return {"office": office, "desk": desk.key, "releases": releases, "walk_ins": walk_ins, **plain, **texts}
 
 
 def _carry_counters(run: Run, lines: Sequence[Line]) -> Iterator[Difference | None]:

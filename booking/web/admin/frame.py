@@ -79,6 +79,11 @@ def _is_in(section: Section) -> bool:
     return (request.endpoint or "").startswith(section.endpoint) or request.path.startswith(own)
 
 
+def section_of(name: str) -> Section:
+    """The section of this name, for pages whose own name does not say to which they belong."""
+    return next(one for one in SECTIONS if one.endpoint == f"admin.{name}")
+
+
 @admin.get("/")
 def start() -> ResponseReturnValue:
     """The sections, each with what it is for."""

@@ -20,7 +20,7 @@ from booking.townhall.models import Counter, Desk, Municipality, Office, Service
 from booking.townhall.removal import Needed, belongings, remove
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
-from booking.web.admin.frame import back_to, saved
+from booking.web.admin.frame import back_to, saved, section_of
 from booking.web.forms import stripped
 from booking.web.guards import require, require_in
 from booking.web.language import language
@@ -144,6 +144,7 @@ def _page(form: Any, kind: str, thing: Thing) -> str:
         form=form,
         name=_name(thing),
         back=_above(thing),
+        section=section_of("services" if isinstance(thing, Service) else "offices"),
         is_kept=bool(keeping),
         keeping=list(dict.fromkeys(words for one, words in said if one.keeps_it)),
         going=[words for one, words in said if not one.keeps_it],
