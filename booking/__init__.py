@@ -57,4 +57,4 @@ def _engine_options(database: str) -> dict[str, object]:
     """Parameters hold names and contacts, so that no error may show them in a log."""
     if database.startswith("sqlite"):
         return {"hide_parameters": True}
-    return {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
+    return {"hide_parameters": True, "pool_pre_ping": True, "pool_use_lifo": True, "pool_size": 10, "max_overflow": 20}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, and_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import SessionTransaction
 
@@ -159,10 +159,8 @@ def take_contacts_and_read(
     subjects = sorted({contact.subjects[0] for contact in contacts})
     if subjects and db.engine.dialect.name == "postgresql":
         _taken_here().update(subjects)
-        given = {f"subject{n}": subject for n, subject in enumerate(subjects)}
-        return db.session.scalars(
-            _taking_too(reading, len(subjects)), {**values, **given, "taken_at": now}
-        ).one_or_none()
+        given = {**values, "subjects": subjects, "taken_at": now}
+        return db.session.scalars(_taking_too(reading), given).one_or_none()
     take_subjects(subjects, now)
     return db.session.scalars(reading, values).one_or_none()
 
@@ -291,12 +289,12 @@ def _taken_here() -> set[str]:
 _taken: WeakKeyDictionary[SessionTransaction, set[str]] = WeakKeyDictionary()
 
 
-@lru_cache(maxsize=64)
-def _taking_too(reading: Select[T], count: int) -> Select[T]:
+@lru_cache(maxsize=8)
+def _taking_too(reading: Select[T]) -> Select[T]:
     limited = table(Limited)
-    at = bindparam("taken_at", type_=UtcDateTime())
-    rows = [{"subject": bindparam(f"subject{n}"), "at": at} for n in range(count)]
-    inserting = insert(limited).values(rows)
+    subjects = func.unnest(bindparam("subjects", type_=ARRAY(limited.c.subject.type))).column_valued()
+    rows = select(subjects, bindparam("taken_at", type_=UtcDateTime()))  # rows as values would be compiled each time
+    inserting = insert(limited).from_select(["subject", "at"], rows)
     changing = inserting.on_conflict_do_update(index_elements=["subject"], set_={"at": inserting.excluded["at"]})
     return reading.add_cte(changing.cte("taken"))
 
