@@ -13,7 +13,7 @@ from flask import Flask
 
 from booking.config import ROOT
 from booking.db import db
-from booking.townhall.models import Municipality, Service
+from booking.townhall.models import Desk, Municipality, Service
 from booking.townhall.revisions import raise_town
 from tests.conftest import MONDAY
 from tests.factories import LANGUAGES, Town
@@ -50,6 +50,24 @@ def states(app: Flask, language: str) -> Iterator[tuple[str, Page]]:
     yield "cancelled", visitor.follow(visitor.send(cancel.form("/cancel")))
 
 
+def states_of_a_crowd(app: Flask, town: Town, language: str) -> Iterator[tuple[str, Page]]:
+    """The form that asks for a proof of work, and the line while it is open: before it, in it, and for a visit."""
+    with app.app_context():
+        row = db.session.get_one(Municipality, town.municipality_id)
+        raise_town(row, MONDAY)
+        row.asks_proof = True
+        db.session.get_one(Desk, town.desk_id).crowd_size = 1
+        db.session.commit()
+    visitor, base = Visitor(app), f"/testdorp/{language}"
+    yield "proof", visitor.follow(visitor.press(visitor.get(f"{base}/service/wedding").form("/hold")))
+    waiting = Visitor(app)
+    line = waiting.get(f"{base}/service/passport")
+    yield "line", line
+    waiting.send(line.form("/line"))
+    yield "in line", waiting.get(f"{base}/service/passport")
+    yield "visit in line", waiting.get(f"{base}/visit?service=passport.1&service=wedding.1")
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_html_checker_finds_no_error(app: Flask, town: Town, tmp_path: Path, language: str) -> None:
@@ -62,7 +80,7 @@ def test_the_html_checker_finds_no_error(app: Flask, town: Town, tmp_path: Path,
         db.session.commit()
     folder, names = tmp_path / "pages", {}
     folder.mkdir()
-    for number, (name, page) in enumerate(states(app, language)):
+    for number, (name, page) in enumerate([*states(app, language), *states_of_a_crowd(app, town, language)]):
         (folder / f"{number}.html").write_bytes(page.response.data)
         names[f"{number}.html"] = name
 
