@@ -2,7 +2,7 @@
 
 A place in the line is a row without a person. Whether it is let in is not stored and nobody calls anybody: it follows
 from how many are before it, counted with those who fill in their form. Whoever has gone stops counting by the clock.
-So the number before a place only falls, and what memory says of the last second lets nobody in too early.
+So the number before a place only falls, and what memory says of a moment ago lets nobody in too early.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from math import ceil
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, Row, and_, bindparam, func, select, update
+from sqlalchemy import Engine, Row, and_, bindparam, case, func, or_, select, update
 
 from booking.appointments.holds import LONGEST
 from booking.appointments.limits import take_subjects
@@ -26,7 +26,8 @@ from booking.townhall.models import Counter, Desk
 CHOOSING = timedelta(minutes=10)  # who was let in counts for so long after looking last; who is slower may still choose
 AWAY = timedelta(minutes=5)  # who waits may be away for the wait that is expected, and so much longer
 KEEP = timedelta(hours=6)
-FRESH = timedelta(seconds=1)
+FRESH = timedelta(seconds=1)  # for so long memory holds, and for as long again with each so many in the line,
+LONG_LINE = 2_000  # because reading 18,000 takes 150 ms, which others would feel once a second
 MEASURED = timedelta(minutes=10)  # the rate of letting in is that of the last ten minutes
 FEWEST = 3  # let in, before a rate is said
 
@@ -47,6 +48,11 @@ class Turn:
     is_noted: bool  # that it was let in
 
     @property
+    def lasts_until(self) -> datetime:
+        """Until when it is kept once this look is written down."""
+        return self.wants_until if self.is_worth_noting else self.kept_until
+
+    @property
     def is_worth_noting(self) -> bool:
         """Whether looking now keeps the place for clearly longer than is written down, or lets it in."""
         is_news = self.number == 0 and not self.is_noted
@@ -55,24 +61,34 @@ class Turn:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Those at the times of one desk, as they were at `read_at`: so many fill in their form, and the places by id."""
+    """Those at the times of one desk, as they were at `read_at`: so many fill in their form, and the places by id.
+
+    Of a crowd that is locked only as many places as are let in, and that of who asks: its number says only whether it
+    waits.
+    """
 
     size: int
     read_at: datetime
     holding: int
     places: Mapping[int, Row[tuple[object, ...]]]
+    of_address: int = 0  # places that count and belong to the network address of who asks, where it is locked
 
     @cached_property
     def _living(self) -> Sequence[int]:
         """The ids of the places that count, in the order in which they came."""
         return [id for id, one in self.places.items() if one.left_at is None and one.kept_until > self.read_at]
 
+    def is_fresh(self, desk: Desk, now: datetime) -> bool:
+        """Whether it may still be told of the desk."""
+        lasts = FRESH * (1 + len(self.places) // LONG_LINE)
+        return self.size == desk.crowd_size and self.read_at <= now < self.read_at + lasts
+
     @property
     def is_open(self) -> bool:
         """Whether somebody who comes now need not wait."""
         return len(self._living) + self.holding < self.size
 
-    @property
+    @cached_property
     def waiting(self) -> int:
         """How many people wait."""
         return sum(self.places[id].let_in_at is None for id in self._living[max(self.size - self.holding, 0) :])
@@ -91,45 +107,48 @@ class Crowd:
         wants = self.read_at + AWAY + timedelta(minutes=minutes or 0)
         return Turn(place_id, number, minutes, place.kept_until, max(wants, place.kept_until), is_noted=False)
 
-    def places_of(self, address: str) -> int:
-        """How many places that count are of this network address."""
-        return sum(self.places[id].address == address for id in self._living)
-
     def _minutes(self, number: int) -> int | None:
-        """How long it takes until the line has moved on by so many, at the rate at which it did."""
+        """How long it takes until the line has moved on by so many."""
+        return None if self._pace is None else max(ceil(number * self._pace / timedelta(minutes=1)), 1)
+
+    @cached_property
+    def _pace(self) -> timedelta | None:
+        """How long it took for each who was let in of late after waiting; None where too few were."""
         waited = [one for one in self.places.values() if one.let_in_at is not None and one.let_in_at > one.came_at]
         since = max(self.read_at - MEASURED, min((one.came_at for one in waited), default=self.read_at))
         count = sum(one.let_in_at >= since for one in waited)
         if count < FEWEST or self.read_at <= since:
             return None
-        wait: timedelta = number * (self.read_at - since) / count
-        return max(ceil(wait / timedelta(minutes=1)), 1)
+        pace: timedelta = (self.read_at - since) / count
+        return pace
 
 
 _kept: WeakKeyDictionary[Engine, dict[int, Crowd]] = WeakKeyDictionary()
 
 
 def crowd_of(desk: Desk, now: datetime, place_id: int = 0) -> Crowd:
-    """Who is at the desk's times: from memory when that was read within the last second and can know the place."""
+    """Who is at the desk's times: from memory when that was read lately and can know the place."""
     kept = _kept.setdefault(db.engine, {})
     found = kept.get(desk.id)
-    is_fresh = found is not None and found.size == desk.crowd_size and found.read_at <= now < found.read_at + FRESH
-    if found is None or not is_fresh or place_id > max(found.places, default=0):
+    if found is None or not found.is_fresh(desk, now) or place_id > max(found.places, default=0):
         found = kept[desk.id] = _read(desk, now)
     return found
 
 
-def locked_crowd(desk: Desk, now: datetime) -> Crowd:
+def locked_crowd(desk: Desk, place_id: int, address: str, now: datetime) -> Crowd:
     """The same as it is for sure: until this transaction ends, nobody else takes a place or a time at this desk."""
     take_subjects([f"crowd {desk.id}"], now)
-    return _read(desk, now)
+    asked = {"place": place_id, "address": address, "most": desk.crowd_size + 1}
+    rows = read_once(_LET_IN, desk=desk.id, since=now - KEEP, now=now, **asked)
+    places = {row.id: row for row in sorted(rows, key=lambda row: row.id or 0) if row.id is not None}
+    return Crowd(desk.crowd_size, now, rows[0].holding, places, rows[0].of_address)
 
 
 def take_place(desk: Desk, crowd: Crowd, address: str, most: int, now: datetime) -> int:
     """A new place at the end of the line, in a crowd that is locked. Raises TooManyPlaces. Flushes."""
-    if crowd.places_of(address) >= most:
+    if crowd.of_address >= most:
         raise TooManyPlaces
-    place = CrowdPlace(desk_id=desk.id, address=address, came_at=now, kept_until=now + _first_stay(crowd))
+    place = CrowdPlace(desk_id=desk.id, address=address, came_at=now, kept_until=now + AWAY)
     insert_row(place)
     return place.id
 
@@ -162,12 +181,6 @@ def forget_places(now: datetime) -> None:
     run(_FORGET, {"since": now - KEEP})
 
 
-def _first_stay(crowd: Crowd) -> timedelta:
-    """For how long a new place is kept: longer where the wait will be."""
-    minutes = crowd._minutes(crowd.waiting + 1)
-    return AWAY + timedelta(minutes=minutes or 0)
-
-
 def _read(desk: Desk, now: datetime) -> Crowd:
     rows = read_once(_CROWD, desk=desk.id, since=now - KEEP, now=now)
     holding = rows[0].holding if rows else 0
@@ -187,13 +200,23 @@ _HOLDING = (
     )
     .scalar_subquery()
 )
-_COLUMNS = (_PLACE.c.id, _PLACE.c.address, _PLACE.c.came_at, _PLACE.c.kept_until, _PLACE.c.let_in_at, _PLACE.c.left_at)
+_COLUMNS = (_PLACE.c.id, _PLACE.c.came_at, _PLACE.c.kept_until, _PLACE.c.let_in_at, _PLACE.c.left_at)
 _OURS = and_(_PLACE.c.desk_id == _DESK.c.id, _PLACE.c.came_at > _SINCE)
 _CROWD = (
     select(_HOLDING.label("holding"), *_COLUMNS)
     .select_from(_DESK.outerjoin(_PLACE, _OURS))
     .where(_DESK.c.id == bindparam("desk"))
     .order_by(_PLACE.c.id)
+)
+_COUNTS = and_(_PLACE.c.desk_id == bindparam("desk"), _PLACE.c.left_at.is_(None), _PLACE.c.kept_until > _NOW)
+_OF_ADDRESS = select(func.count()).where(_COUNTS, _PLACE.c.address == bindparam("address")).scalar_subquery()
+_IS_MINE = _PLACE.c.id == bindparam("place")
+_LET_IN = (
+    select(_HOLDING.label("holding"), _OF_ADDRESS.label("of_address"), *_COLUMNS)
+    .select_from(_DESK.outerjoin(_PLACE, and_(_OURS, or_(_COUNTS, _IS_MINE))))
+    .where(_DESK.c.id == bindparam("desk"))
+    .order_by(case((_IS_MINE, 0), else_=1), _PLACE.c.id)
+    .limit(bindparam("most"))
 )
 _THIS = update(_PLACE).where(_PLACE.c.id == bindparam("place"))
 _LEAVE = _THIS.values(left_at=_NOW)

@@ -63,7 +63,7 @@ def closed_at(items: Sequence[Item], office: Office) -> bool:
 def lock(services: Iterable[Service]) -> None:
     """Before this request takes a time or a place: nobody else does so at these desks until it ends."""
     for desk in sorted(_desks(services), key=lambda desk: desk.id):
-        _gates()[desk.id] = _met(desk, locked_crowd(desk, now()), browser())
+        _gates()[desk.id] = _met(desk, locked_crowd(desk, _place_id(desk), address(), now()), browser())
 
 
 def stand(items: Sequence[Item]) -> None:
