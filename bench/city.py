@@ -32,19 +32,21 @@ HOURS = (("08:00", "18:00"),)  # as the appointments of the bench lie
 NAME = "city"  # of its database
 SECONDS = 0.4  # of a burst; a round has one of each side
 PAGE_BAR, AGENDA_BAR = 6, 8  # as for the pages of a small town
+OFFICES_BAR = 12  # of a page that asks all offices for their times
+STAFF_BAR = 12  # of administration, which reads the account, its roles and the rows of its forms
 
 PAGES = {
-    "front page": "/nl/",
-    "search": "/nl/services?q=paspoort",
-    "service over all offices": "/nl/service/eid_apply",
-    "service at one office": "/nl/service/eid_apply?office={office}",
-    "agenda of a desk": "/staff/agenda/{desk}/{day}",
-    "list of services": "/staff/admin/services",
-    "list of offices": "/staff/admin/offices",
-    "one desk": "/staff/admin/desks/{desk}",
-    "hours": "/staff/admin/hours",
-    "closing": "/staff/admin/closures/new",
-    "why not": "/staff/admin/why?service=eid_apply&on={day}&at=10:20",
+    "front page": ("/nl/", PAGE_BAR),
+    "search": ("/nl/services?q=paspoort", PAGE_BAR),
+    "service over all offices": ("/nl/service/eid_apply", OFFICES_BAR),
+    "service at one office": ("/nl/service/eid_apply?office={office}", PAGE_BAR),
+    "agenda of a desk": ("/staff/agenda/{desk}/{day}", AGENDA_BAR),
+    "list of services": ("/staff/admin/services", STAFF_BAR),
+    "list of offices": ("/staff/admin/offices", STAFF_BAR),
+    "one desk": ("/staff/admin/desks/{desk}", STAFF_BAR),
+    "hours": ("/staff/admin/hours", STAFF_BAR),
+    "closing": ("/staff/admin/closures/new", STAFF_BAR),
+    "why not": ("/staff/admin/why?service=eid_apply&on={day}&at=10:20", STAFF_BAR),
 }
 
 Row = Mapping[str, object]
@@ -190,8 +192,8 @@ def city(run: Run) -> None:
 def _pages(town: Town) -> Iterator[tuple[str, str, float]]:
     """The pages, each with its path and its bar."""
     values = {"office": town.office_ids[0], "desk": town.desk_id, "day": town.busy_day}
-    for words, path in PAGES.items():
-        yield words, f"/{SLUG}{path.format(**values)}", AGENDA_BAR if "/staff/" in path else PAGE_BAR
+    for words, (path, bar) in PAGES.items():
+        yield words, f"/{SLUG}{path.format(**values)}", bar
 
 
 def _signed_in(port: int) -> Browser:
