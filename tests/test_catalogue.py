@@ -17,6 +17,7 @@ from booking.config import ROOT
 from booking.db import Base, begin_write, db
 from booking.townhall.catalogue import Outcome, import_catalogue, read_catalogue
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
+from booking.townhall.reminding import said
 from booking.townhall.sheets import SheetError
 from tests.conftest import MONDAY
 from tests.factories import LANGUAGES, Town, make_counter, make_desk, make_municipality
@@ -323,6 +324,53 @@ def test_semicolons_between_the_cells_are_read_as_well() -> None:
     (read,) = read_catalogue(text.getvalue().encode(), LANGUAGES, DESKS)
 
     assert read.values["key"] == "eid" and read.texts["nl"]["bring"] == ["identity card", "photo"]
+
+
+OWN = [
+    ("usual", None),
+    ("none", []),
+    ("1 day 18:00 email", [{"occasion": "1-days-before", "days": 1, "at": "18:00", "channels": ["email"]}]),
+    (
+        "14 days 09:00 email; 2 hours email+sms",
+        [
+            {"occasion": "14-days-before", "days": 14, "at": "09:00", "channels": ["email"]},
+            {"occasion": "2-hours-before", "hours": 2, "channels": ["email", "sms"]},
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "rules"), OWN)
+def test_reminders_of_a_service_are_read_and_written_in_words(text: str, rules: object) -> None:
+    (read,) = read_catalogue(a_file(row(reminders=text)), LANGUAGES, DESKS)
+
+    assert read.values["reminders"] == rules
+    assert said(read.values["reminders"]) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["soon", "0 days 18:00 email", "1 day email", "73 hours sms", "1 day 25:00 sms", "1 day 18:00 fax", "2 hours"],
+)
+def test_reminders_that_make_no_sense_are_refused(text: str) -> None:
+    (problem,) = problems_of(a_file(row(reminders=text)))
+
+    assert "it must be reminders like 1 day 18:00 email; 2 hours email+sms, or none, or usual." in problem
+
+
+def test_rules_that_say_the_same_are_no_difference(context: Flask, town: Town) -> None:
+    """Whatever the occasion is called: what was sent under its name is not sent again under another."""
+    own = [{"occasion": "week-before", "days": 7, "at": "09:00", "channels": ["sms", "email"]}]
+    import_catalogue(with_all_desks(town), a_file(row(key="eid")), MONDAY)
+    db.session.scalars(select(Service).where(Service.key == "eid")).one().reminders = own
+    db.session.commit()
+    begin_write()
+    municipality = db.session.get_one(Municipality, town.municipality_id)
+
+    outcome = import_catalogue(municipality, a_file(row(key="eid", reminders="7 days 09:00 email+sms")), MONDAY)
+
+    assert outcome == Outcome(added=0, changed=0, unchanged=1)
+    assert db.session.scalars(select(Service).where(Service.key == "eid")).one().reminders == own
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:

@@ -155,7 +155,6 @@ def test_an_export_makes_another_town_the_same(author: Actor, town: Town) -> Non
 NOT_CARRIED = {
     "office": {"revision", "activity", "activity_at"},
     "counter": {"late_minutes", "late_on"},  # of today
-    "service": {"reminders"},  # rules of their own, set in the browser
     "staff": {"password_hash", "generation", "invited_at", "asked_at", "has_totp", "totp_generation", "totp_step"},
 }
 CALLED = {

@@ -8,7 +8,8 @@ online_url, and the questions before a visit in each language (questions_nl …)
 Columns that may be left out, and then change nothing: combines (a word; services that share it can be dealt with in
 one appointment, empty for one that is dealt with alone), after (the keys of services and desks, separated by
 semicolons, that come first when several desks are seen in one visit), move_hours and cancel_hours (how many hours
-before it begins a citizen can move an appointment, or cancel it, for the last time).
+before it begins a citizen can move an appointment, or cancel it, for the last time), reminders (of its own, see
+reminding.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from flask_babel import gettext as _
 from sqlalchemy import insert, select
 
 from booking.db import db
+from booking.townhall import reminding
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service, ServiceText
 from booking.townhall.questions import is_address, question_problems
 from booking.townhall.revisions import raise_town
@@ -266,11 +268,17 @@ def _update(service: Service, row: Row) -> list[str]:
 
 def _assign(target: Service | ServiceText, values: Mapping[str, Any], called: Mapping[str, str]) -> list[str]:
     """Sets what is different; in words, by what the columns are called."""
-    different = {name: value for name, value in values.items() if getattr(target, name) != value}
-    present = {called[name]: getattr(target, name) for name in different}
+    before = {name: _in_words(name, getattr(target, name)) for name in values}
+    different = {name: value for name, value in values.items() if before[name] != _in_words(name, value)}
+    present = {called[name]: before[name] for name in different}
     for name, value in different.items():
         setattr(target, name, value)
-    return differences(present, {called[name]: value for name, value in different.items()})
+    return differences(present, {called[name]: _in_words(name, value) for name, value in different.items()})
+
+
+def _in_words(name: str, value: Any) -> Any:
+    """The value of a column as a file has it: reminder rules are words there, whatever their occasions are called."""
+    return reminding.said(value) if name == "reminders" else value
 
 
 def written(municipality: Municipality) -> str:
@@ -280,7 +288,7 @@ def written(municipality: Municipality) -> str:
     names = [(n, one) for n in (*TEXTS, *OPTIONAL_TEXTS) for one in municipality.languages]
     rows = []
     for service in db.session.scalars(query):
-        plain = [getattr(service, name) for name, _read in columns.values()]
+        plain = [_in_words(name, getattr(service, name)) for name, _read in columns.values()]
         texts = {one.language: one for one in service.texts}
         said = [getattr(texts[language], name) if language in texts else "" for name, language in names]
         rows.append([*plain, *said])
@@ -328,5 +336,6 @@ _OPTIONAL: dict[str, tuple[str, Callable[[str], Any]]] = {
     "move_hours": ("move_hours", whole(0, 1000)),
     "cancel_hours": ("cancel_hours", whole(0, 1000)),
     "online_url": ("online_url", _address),
+    "reminders": ("reminders", reminding.rules),
 }
 _CALLED = {name: column for column, (name, _read) in (_COLUMNS | _OPTIONAL).items()}
