@@ -15,7 +15,8 @@ from booking import create_app
 from booking.config import Settings
 from booking.db import db
 from booking.outbox.models import Kind, Message, MessageState
-from booking.staff.models import Attempt, Role, Staff
+from booking.staff.accounts import invite, set_roles
+from booking.staff.models import EVERYWHERE, Attempt, Role, Staff
 from booking.worker import run_step
 from tests.conftest import Clock
 from tests.factories import PASSWORD, Town, make_staff, make_town
@@ -303,6 +304,33 @@ def test_a_new_link_of_the_administrator_voids_the_one_asked_for(
     new_link(app, "mia")
 
     assert Visitor(app).get(link_in(text)).status == 410
+
+
+def test_who_came_with_a_file_is_written_to_in_one_step(
+    app: Flask, town: Town, management: None, post: Post, clock: Clock
+) -> None:
+    """An import invites many and sends nothing; what was sent is not sent again, also days later."""
+    with app.app_context():
+        for name in ("nina", "nils"):
+            made = invite(town.municipality_id, f"{name}@testdorp.example.org", name, "en", clock.now)
+            set_roles(made, {EVERYWHERE: Role.CLERK})
+        db.session.commit()
+    invited(app, town)
+    ann = signed_in(app, "ann")
+    page = ann.get(f"{ADMIN}/staff")
+    assert "2 invitations were never sent" in page.text
+
+    page = ann.follow(ann.send(page.form("/staff/send")))
+
+    assert "2 invitations are on their way." in page.text and "never sent" not in page.text
+    assert len(post.goes_out()) == 3
+    clock.advance(days=3)
+    run_step(app, "tidying")
+    ann = signed_in(app, "ann")
+    assert "never sent" not in ann.get(f"{ADMIN}/staff").text
+    clock.advance(days=5)
+    run_step(app, "tidying")
+    assert states(app, Kind.INVITATION) == []
 
 
 def test_without_passwords_nobody_asks_for_one(app: Flask, town: Town, management: None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from booking.db import db, insert_unless_there, run, table
-from booking.outbox.models import Heartbeat, Kind, Message, MessageChannel, MessageState
+from booking.outbox.models import TO_STAFF, Heartbeat, Kind, Message, MessageChannel, MessageState
 
 PAUSES = (1, 5, 15, 60, 180, 360)  # minutes before the next try; the last one repeats
 STUCK_AFTER = timedelta(minutes=10)  # a claim that old belongs to a worker that died
@@ -178,7 +178,7 @@ def release(message_id: int, reason: str) -> None:
 
 
 def tidy(now: datetime) -> None:
-    """Purges the kept bytes of what ended a day ago, what staff sent to themselves, and lists of the day."""
+    """Purges the kept bytes of what ended a day ago, letters to staff whose links have ended, and lists of the day."""
     db.session.execute(
         update(Message)
         .where(Message.content.is_not(None), Message.ended_at <= now - KEEP_CONTENT)
@@ -186,7 +186,11 @@ def tidy(now: datetime) -> None:
         execution_options={"synchronize_session": False},
     )
     db.session.execute(
-        delete(Message).where(Message.subject_kind != "appointment", Message.ended_at <= now - KEEP_CONTENT),
+        delete(Message).where(
+            Message.subject_kind != "appointment",
+            Message.ended_at <= now - KEEP_CONTENT,
+            or_(Message.kind.not_in(TO_STAFF), Message.expires_at <= now),
+        ),
         execution_options={"synchronize_session": False},
     )
 

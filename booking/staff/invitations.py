@@ -5,6 +5,7 @@ They are derived, good once and for a time. A new link, a change of the address 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -55,6 +56,18 @@ def whose(keys: links.Keys, municipality_id: int, token: str, now: datetime) -> 
 def send_invitation(staff: Staff, now: datetime) -> None:
     """Sends the link of the invitation to its owner, unless a letter with it waits already. Flushes."""
     _send(staff, Kind.INVITATION, now)
+
+
+def without_letter(municipality_id: int, now: datetime) -> Sequence[Staff]:
+    """Whose invitation still works and has never been sent, as after an import."""
+    letter = select(Message.id).where(
+        Message.subject_kind == "staff",
+        Message.subject_id == Staff.id,
+        Message.kind == Kind.INVITATION,
+        Message.sequence == Staff.generation,
+    )
+    query = select(Staff).where(Staff.municipality_id == municipality_id, Staff.is_active, ~letter.exists())
+    return db.session.scalars(query.where(Staff.invited_at > now - INVITED_FOR).order_by(Staff.name)).all()
 
 
 def ask_for_password(municipality_id: int, email: str, now: datetime) -> None:

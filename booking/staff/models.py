@@ -59,6 +59,7 @@ class Staff(Base):
     asked_at: Mapped[datetime | None]  # since when a link waits because the password was forgotten
     has_totp: Mapped[bool] = mapped_column(default=False)  # the second factor is set up
     totp_generation: Mapped[int] = mapped_column(default=1)  # its secret is derived from this; another one voids it
+    recovery_used: Mapped[int] = mapped_column(default=0)  # a bit for each recovery code that was used
     totp_step: Mapped[int | None]  # the step of the last digits that were taken: none is taken twice
 
     roles: Mapped[list[StaffRole]] = relationship(cascade="all, delete-orphan", lazy="selectin")

@@ -6,6 +6,7 @@ The secret is derived from a key outside the database and the account's number: 
 from __future__ import annotations
 
 import base64
+import hmac
 from datetime import datetime
 
 import pyotp
@@ -16,6 +17,7 @@ from booking.links import Keys, derived_key
 from booking.staff.models import Staff
 
 STEP = 30  # seconds
+CODES = 8  # recovery codes of a second factor
 
 
 def secret(key: bytes, staff: Staff) -> str:
@@ -37,6 +39,41 @@ def accept(keys: Keys, staff: Staff, typed: str, now: datetime) -> bool:
     digits = "".join(typed.split())
     fitting = [step for step in _steps(now) if any(_is_code(key, staff, digits, step) for key in keys)]
     return any(_take(staff.id, step) for step in fitting)
+
+
+def recovery_codes(key: bytes, staff: Staff) -> list[str]:
+    """What replaces the digits when the phone is gone, each once: ten digits, other ones for each secret."""
+    return [f"{code[:5]} {code[5:]}" for code in (_recovery_code(key, staff, number) for number in range(CODES))]
+
+
+def codes_left(staff: Staff) -> int:
+    return CODES - staff.recovery_used.bit_count()
+
+
+def accept_recovery(keys: Keys, staff: Staff, typed: str) -> bool:
+    """Whether this is a recovery code that was not used yet; from now on it is, also for a request at the same time."""
+    code = "".join(typed.split())
+    if not code.isascii():
+        return False
+    fitting = [
+        number
+        for number in range(CODES)
+        if any(hmac.compare_digest(code, _recovery_code(key, staff, number)) for key in keys)
+    ]
+    return any(_use(staff.id, number) for number in fitting)
+
+
+def _recovery_code(key: bytes, staff: Staff, number: int) -> str:
+    purpose = f"recovery:{staff.id}:{staff.totp_generation}:{number}"
+    return f"{int(derived_key(key, purpose)[:16], 16) % 10**10:010d}"
+
+
+def _use(staff_id: int, number: int) -> bool:
+    rows = table(Staff)
+    is_free = rows.c.recovery_used.bitwise_and(1 << number) == 0
+    used = update(rows).where(rows.c.id == staff_id, is_free)
+    count: int = run(used.values(recovery_used=rows.c.recovery_used + (1 << number))).rowcount
+    return count == 1
 
 
 def _take(staff_id: int, step: int) -> bool:

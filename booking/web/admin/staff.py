@@ -10,6 +10,7 @@ from flask import abort, current_app, flash, redirect, render_template, request,
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, ValidationError
@@ -24,7 +25,7 @@ from booking.spoken import language_name
 from booking.staff.accounts import NOT_CHOSEN, administers_alone, invite, is_last_administrator, roles_held, set_roles
 from booking.staff.audit import member, record
 from booking.staff.identity import identity_of, provider_of, unlink
-from booking.staff.invitations import letter_about, link_of, open_until, send_invitation, void_links
+from booking.staff.invitations import letter_about, link_of, open_until, send_invitation, void_links, without_letter
 from booking.staff.models import EVERYWHERE, Place, Role, Staff
 from booking.web.admin import admin
 from booking.web.admin.fields import EmailField, line
@@ -85,7 +86,8 @@ def staff() -> ResponseReturnValue:
     rows = db.session.scalars(select(Staff).where(Staff.municipality_id == town().id).order_by(Staff.name)).all()
     found = matching(rows, lambda one: f"{one.name} {one.email}")
     page = paged(found, 50)
-    return render_template("admin/staff.html", page=page, found=len(found), total=len(rows), held_by=_held_by)
+    about = {"unsent": without_letter(town().id, now()), "held_by": _held_by}
+    return render_template("admin/staff.html", page=page, found=len(found), total=len(rows), **about)
 
 
 @admin.get("/staff/new")
@@ -151,6 +153,17 @@ def invite_again(id: int) -> ResponseReturnValue:
     row.generation += 1
     row.invited_at, row.asked_at = now(), None
     return saved(("staff", id), "invite", _("There is a new link; the old one is void."), back_to("staff_one", id=id))
+
+
+@admin.post("/staff/send")
+def send_links() -> ResponseReturnValue:
+    """Sends the invitations that have never been sent, each to its owner."""
+    author = require(Role.ADMINISTRATOR, None)
+    found = without_letter(town().id, now())
+    for row in found:
+        send_invitation(row, now())
+    words = ngettext("%(num)s invitation is on its way.", "%(num)s invitations are on their way.", len(found))
+    return saved(("staff", author.id), "send_invitations", words, back_to("staff"), to=[row.id for row in found])
 
 
 @admin.post("/staff/<int:id>/send")

@@ -31,7 +31,7 @@ from booking.staff.audit import member, record, trace_once
 from booking.staff.identity import are_passwords_allowed, identity_of, provider_of
 from booking.staff.invitations import Ended, whose
 from booking.staff.models import Staff
-from booking.staff.twofactor import accept, address, secret
+from booking.staff.twofactor import accept, accept_recovery, address, codes_left, recovery_codes, secret
 from booking.web.forms import stripped
 from booking.web.guards import current_staff
 from booking.web.language import language
@@ -42,6 +42,7 @@ from booking.web.staff.known import remember
 from booking.web.towns import town
 
 HALF_FOR = timedelta(minutes=10)  # between the password and the digits
+CODES_SHOWN = "codes"  # in the session: since when they may be looked at
 BY_PROVIDER, AGAIN = "by_provider", "asks_again"  # in the session: came from there; is to be asked who it is
 
 
@@ -111,10 +112,13 @@ def check_digits() -> ResponseReturnValue:
         trace_once(actor, "digits_refused", ("staff", row_id), now())
         return _digits_page(form, error.until), 429
     row = db.session.get_one(Staff, row_id)
-    if not accept(_keys(), row, typed, now()):
+    is_recovery = accept_recovery(_keys(), row, typed)
+    if not is_recovery and not accept(_keys(), row, typed, now()):
         form.digits.errors = [_("These are not the digits of now. Wait for the next ones.")]
         return _digits_page(form), 422
     forget_tries(tries)
+    if is_recovery:
+        record(actor, "use_recovery_code", ("staff", row_id), now())
     return enter(row)
 
 
@@ -157,13 +161,23 @@ def turn_second_factor_on() -> ResponseReturnValue:
     if not form.validate() or not accept(_keys(), row, form.digits.data or "", now()):
         form.digits.errors = form.digits.errors or [_("These are not the digits of now. Wait for the next ones.")]
         return render_template("staff/second_factor.html", form=form, picture="", secret=""), 422
-    row.has_totp = True
+    row.has_totp, row.recovery_used = True, 0
     row.generation += 1
     _stay(row)
+    session[CODES_SHOWN] = now().isoformat()
     record(member(row), "set_second_factor", ("staff", row.id), now())
     db.session.commit()
     flash(_("From now on you sign in with the digits as well."))
-    return redirect(url_for("staff.account"), 303)
+    return redirect(url_for("staff.codes"), 303)
+
+
+@staff.get("/account/second-factor/codes")
+def codes() -> ResponseReturnValue:
+    """The recovery codes, for some minutes in the browser in which the second factor was turned on."""
+    row, at = current_staff(), session.get(CODES_SHOWN)
+    if not row.has_totp or at is None or now() > datetime.fromisoformat(at) + HALF_FOR:
+        return redirect(url_for("staff.account"), 302)
+    return render_template("staff/recovery.html", codes=recovery_codes(_keys()[0], row))
 
 
 def begin_half(row: Staff) -> ResponseReturnValue:
@@ -234,7 +248,7 @@ def _digits_page(form: DigitsForm, wait_until: datetime | None = None) -> str:
 def _account_page(form: OwnPasswordForm, row: Staff, wait_until: datetime | None = None) -> str:
     provider = provider_of(row.municipality_id) if identity_of(row) else None
     has_password = row.password_hash != NOT_CHOSEN
-    about = {"provider": provider, "has_password": has_password, "wait_until": wait_until}
+    about = {"provider": provider, "has_password": has_password, "left": codes_left(row), "wait_until": wait_until}
     return render_template("staff/account.html", form=form, row=row, **about)
 
 
