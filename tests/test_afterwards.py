@@ -86,6 +86,18 @@ def test_a_whole_day_is_entered_with_one_button(app: Flask, town: Town, clock: C
 
 
 @pytest.mark.usefixtures("people")
+def test_a_time_is_read_as_people_type_it(app: Flask, town: Town, clock: Clock) -> None:
+    clock.advance(days=1)
+    typed = {f"came-{n}": text for n, text in enumerate(("0915", "915", "9:15", "9.15", "9u15", "09h15"))}
+
+    assert sent(signed_in(app, "alice"), town, **typed).status == 303
+
+    with app.app_context():
+        assert set(db.session.scalars(select(Visit.arrived_at))) == {datetime(2026, 11, 23, 8, 15, tzinfo=UTC)}
+        assert db.session.scalar(select(func.count()).select_from(Visit)) == 6
+
+
+@pytest.mark.usefixtures("people")
 def test_a_form_sent_twice_enters_once(app: Flask, town: Town, clock: Clock) -> None:
     appointment(app, town)
     clock.advance(days=1)

@@ -15,7 +15,7 @@ from booking.appointments.models import Appointment, Visit
 from booking.appointments.visits import take_step, take_ticket, undo
 from booking.db import begin_write, db
 from booking.staff.audit import citizen_of
-from booking.staff.models import Device, DeviceKind, Staff
+from booking.staff.models import Device, DeviceKind, Role, Staff
 from booking.townhall.models import Desk, Municipality, Office
 from tests.factories import PASSWORD, Town, make_counter, make_desk, make_office, make_staff
 from tests.pages import Visitor
@@ -29,12 +29,16 @@ pytestmark = pytest.mark.house
 
 @pytest.fixture
 def full(app: Flask, town: Town, day: int) -> int:
-    """Also a clerk of the desk, a walk-in there and a kiosk: whatever has the number 1 is of that desk."""
+    """Also a clerk of the desk, a walk-in there and a kiosk: whatever has the number 1 is of that desk. Otto leads all
+    of another office."""
     with app.app_context():
         begin_write()
         make_staff(town.municipality_id, "alice@testdorp.example.org", desk_id=town.desk_id)
         db.session.flush()
         take_ticket(db.session.get_one(Desk, town.desk_id), None, 1, press("alice", NINE))
+        annex = make_office(db.session.get_one(Municipality, town.municipality_id), 2)
+        make_counter(make_desk(annex, key="economy"))
+        make_staff(town.municipality_id, "otto@testdorp.example.org", Role.LEAD, office_id=annex.id)
         db.session.add(Device(office_id=town.office_id, kind=DeviceKind.KIOSK, name="Hall", made_at=NINE))
         db.session.commit()
     return day
@@ -59,8 +63,8 @@ def token_of(visitor: Visitor, town: str = "testdorp") -> str:
     return f"elders:{value}" if town == "elders" else value
 
 
-@pytest.mark.parametrize(("where", "who"), [("testdorp", "dora"), ("elders", "charlie")])
-def test_what_belongs_to_another_desk_or_town_is_not_there(app: Flask, full: int, where: str, who: str) -> None:
+@pytest.mark.parametrize(("where", "who"), [("testdorp", "dora"), ("testdorp", "otto"), ("elders", "charlie")])
+def test_what_belongs_to_another_desk_office_or_town_is_not_there(app: Flask, full: int, where: str, who: str) -> None:
     visitor = Visitor(app)
     assert visitor.sign_in(where, f"{who}@{where}.example.org", PASSWORD).status == 303
     token = token_of(visitor, where)

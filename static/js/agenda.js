@@ -65,6 +65,17 @@ async function turn() {
 document.addEventListener("visibilitychange", () => document.hidden || feel().catch(() => {}));
 setTimeout(turn, PAUSE);
 
+// ---- now ----
+
+// A page that is opened in the afternoon begins in the afternoon; the queue beside it comes along.
+// (scrollIntoView would also let the Tab key begin there.)
+const line = document.querySelector(".now-line");
+const above = () => line.getBoundingClientRect().top - innerHeight / 3;
+if (line && !location.hash && above() > innerHeight / 3) {
+  document.querySelector(".grid-scroll").scrollTop += above();
+  scrollBy(0, above());
+}
+
 // ---- keyboard ----
 
 const help = document.getElementById("keys");
@@ -88,7 +99,7 @@ function move(key) {
   if (!cells.length) return;
   const here = document.activeElement.closest?.("#grid .block, #grid .gap");
   const x = here ? cells.findIndex((column) => column.includes(here)) : -1;
-  if (x < 0) return (document.querySelector("#grid .now-start") ?? cells[0][0]).focus();
+  if (x < 0) return cells[0][0].focus();
   const y = cells[x].indexOf(here);
   const sideways = { ArrowLeft: -1, ArrowRight: 1 }[key];
   if (sideways) {
@@ -118,6 +129,12 @@ const KEYS = {
   s: () => press("serve"),
   m: () => press("miss"),
   c: () => document.querySelector("#panel [data-cancel]")?.click(),
+  w: () => {
+    const walkIn = document.getElementById("walk-in");
+    if (!walkIn) return;
+    walkIn.open = true;
+    walkIn.querySelector("select").focus();
+  },
   "/": () => document.getElementById("q").focus(),
   "?": () => { help.open = !help.open; help.querySelector("summary").focus(); },
   Escape: () => document.querySelector("#panel .panel__close")?.click(),

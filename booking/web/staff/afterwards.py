@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -128,7 +129,7 @@ def _row(number: int) -> Row:
 def _walk_in(row: Row, desk: Desk, on: date) -> WalkIn | None:
     """What the line says; None, with what is wrong, if it says nothing sensible."""
     try:
-        at = datetime.combine(on, time.fromisoformat(row.came), ZoneInfo(town().zone)).astimezone(UTC)
+        at = datetime.combine(on, _clock(row.came), ZoneInfo(town().zone)).astimezone(UTC)
     except ValueError:
         row.wrong = _("Enter a time of the day like 18:00.")
         return None
@@ -141,6 +142,14 @@ def _walk_in(row: Row, desk: Desk, on: date) -> WalkIn | None:
     if not (row.people.isascii() and row.people.isdigit() and 1 <= int(row.people) <= 20):
         row.wrong = _("Enter 1 to 20 people.")
     return None if row.wrong else WalkIn(at, service, int(row.people), outcome)
+
+
+def _clock(typed: str) -> time:
+    """The time of the day as people type it from a list: 9:15, 0915, 9.15, 9u15. Raises ValueError."""
+    found = re.fullmatch(r"(\d{1,2})(?:[:.uh]?(\d{2}))?", typed, re.ASCII)
+    if found is None:
+        raise ValueError(typed)
+    return time(int(found[1]), int(found[2] or 0))
 
 
 def _say(appointments: int, walk_ins: int) -> None:
@@ -179,5 +188,6 @@ def _page(desk: Desk, on: date, typed: dict[int, str], rows: Sequence[Row]) -> s
         entered=entered,
         counters=here().counters,
         services=[one for one in here().services if one.desk_key == desk.key],
-        form=uuid4().hex,
+        once=uuid4().hex,
+        problems=[row for row in rows if row.wrong],
     )

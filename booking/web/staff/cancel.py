@@ -135,5 +135,5 @@ def _page(one: Appointment, *, is_missing: bool = False) -> str:
         causes=CAUSES,
         others=others,
         wait=int(wait.total_seconds()) // 60,
-        is_missing=is_missing,
+        problems=is_missing,
     )
