@@ -16,6 +16,7 @@ from booking.appointments.recount import recount
 from booking.db import Base, begin_write, db
 from booking.exchange.archive import archive
 from booking.exchange.imports import PARTS, Import
+from booking.outbox.models import Kind, Message
 from booking.planning.models import Adjustment
 from booking.staff.audit import Actor, member
 from booking.staff.models import AuditLine, Place, Role, Staff
@@ -152,6 +153,7 @@ def test_an_export_makes_another_town_the_same(author: Actor, town: Town) -> Non
     assert {row.email.partition("@")[0] for row in invited} == {"ann", "dora"}
 
 
+WHO = (("eve", "yes"), ("zoe", "no"))
 NOT_CARRIED = {
     "office": {"revision", "activity", "activity_at"},
     "counter": {"late_minutes", "late_on"},  # of today
@@ -380,6 +382,17 @@ def test_staff_change_role_and_name_and_are_shut_out_with_their_sessions(author:
     assert (Role.LEAD, Place(office_id=town.office_id)) in held and len(held) == 2
     line = db.session.scalars(select(AuditLine).where(AuditLine.action == "change_staff")).one()
     assert line.details["before"] == [["lead", town.desk_id, None]]
+
+
+def test_who_is_new_gets_a_letter_with_a_link_and_who_is_shut_out_gets_none(author: Actor, town: Town) -> None:
+    rows = rows_of(town, "staff")[:1]
+    new = [{**rows[0], "email": f"{name}@testdorp.example.org", "active": active} for name, active in WHO]
+
+    found = imported(town, a_file([*rows, *new]), author)
+
+    assert changes(found) == {"eve@testdorp.example.org": [], "zoe@testdorp.example.org": []}
+    letters = select(Staff.email).join(Message, Message.subject_id == Staff.id).where(Message.kind == Kind.INVITATION)
+    assert list(db.session.scalars(letters)) == ["eve@testdorp.example.org"]
 
 
 def test_who_lost_every_desk_stays_so(author: Actor, town: Town) -> None:

@@ -14,6 +14,7 @@ from booking.exchange.files import Difference, Kind, Line, Part, Run, a_text, an
 from booking.exchange.places import DeskName, Places, places_of
 from booking.staff.accounts import NOT_CHOSEN, invite, roles_held, set_roles
 from booking.staff.audit import record
+from booking.staff.invitations import send_invitation
 from booking.staff.models import EVERYWHERE, Place, Role, Staff
 from booking.townhall.models import Municipality
 from booking.townhall.sheets import SheetError, _, differences, listed, one_of, yes
@@ -127,6 +128,8 @@ def _add(run: Run, line: Line) -> Staff:
     row = invite(run.municipality.id, values["email"], values["name"], values["language"], run.now)
     _set_roles(run, row, line)
     row.is_active = values.get("active", True)
+    if row.is_active:
+        send_invitation(row, run.now)
     record(run.actor, "invite", ("staff", row.id), run.now)
     return row
 
