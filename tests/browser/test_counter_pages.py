@@ -99,6 +99,12 @@ def visits_in_each_state(house: House) -> dict[str, int]:
     return found
 
 
+def enter(page: Page, house: House) -> None:
+    """Signs in, and waits until that is done."""
+    sign_in(page, house, ADMINISTRATOR)
+    page.wait_for_selector(".bar__out")
+
+
 def go(page: Page, address: str) -> None:
     answer = page.goto(address)
     assert answer and answer.ok, address
@@ -122,8 +128,9 @@ def test_every_page_of_the_counter(house: House, chromium: Browser, width: int, 
     with opened(chromium, viewport={"width": width, "height": 900}, color_scheme=scheme, locale="de-DE") as context:
         page = context.new_page()
         sign_in(page, house, CLERK)  # who has a second factor
+        page.wait_for_selector("#digits")
         judge(page, "de")
-        sign_in(page, house, ADMINISTRATOR)
+        enter(page, house)
         for path in pages_of(states):
             go(page, f"{house.url}/lindebeek/staff/{path}")
             judge(page, "de")
@@ -151,19 +158,18 @@ def pages_of(states: dict[str, int]) -> list[str]:
 def test_what_is_printed_has_no_buttons_and_is_as_wide_as_the_paper(house: House, chromium: Browser, path: str) -> None:
     with opened(chromium, viewport={"width": 794, "height": 1123}, locale="de-DE") as context:  # A4
         page = context.new_page()
-        sign_in(page, house, ADMINISTRATOR)
+        enter(page, house)
         go(page, f"{house.url}/lindebeek/staff/{path}")
         page.emulate_media(media="print")
-        for button in page.locator("button").all():
-            expect(button).to_be_hidden()
+        for pressed in page.locator("button, nav").all():
+            expect(pressed).to_be_hidden()
         assert page.evaluate("document.documentElement.scrollWidth") <= 794
 
 
 def test_the_bar_of_the_staff_is_one_line_on_a_desk(house: House, chromium: Browser) -> None:
     with opened(chromium, viewport={"width": 1280, "height": 900}, locale="de-DE") as context:
         page = context.new_page()
-        sign_in(page, house, ADMINISTRATOR)
-        page.wait_for_selector(".bar__out")
+        enter(page, house)
         middles = """() => [".bar__tabs", ".bar__out"].map((name) => {
             const box = document.querySelector(name).getBoundingClientRect();
             return box.top + box.height / 2;
@@ -176,7 +182,7 @@ def test_the_bar_of_the_staff_is_one_line_on_a_desk(house: House, chromium: Brow
 def test_the_heads_of_the_counters_stay_in_sight(house: House, chromium: Browser, width: int) -> None:
     with opened(chromium, viewport={"width": width, "height": 768}, locale="de-DE") as context:
         page = context.new_page()
-        sign_in(page, house, ADMINISTRATOR)
+        enter(page, house)
         go(page, f"{house.url}/lindebeek/staff/agenda/1")
         last = page.locator(".grid tbody th").last
         last.scroll_into_view_if_needed()
