@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +23,7 @@ from booking.config import ROOT
 from booking.db import db
 from booking.staff.identity import seal
 from booking.staff.models import SignInProvider
-from tests.conftest import KEYS
+from tests.conftest import KEYS, Clock
 from tests.pages import Page, Visitor
 from tests.providers import free_port
 
@@ -36,6 +37,23 @@ PEOPLE: dict[str, dict[str, Any]] = {
     "stranger": {"email": "stranger@elsewhere.example.org", "email_verified": True},
     "silent": {},
 }
+
+
+class RunningClock(Clock):
+    """The real time, or as far ahead of it as it was moved: a provider's answers hold for minutes of it only."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    @property
+    def now(self) -> datetime:  # type: ignore[override]
+        return datetime.now(UTC) + self.ahead
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.ahead += timedelta(**by)
 
 
 @dataclass(frozen=True)

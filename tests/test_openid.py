@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -16,7 +15,7 @@ from booking.staff.accounts import invite, set_roles
 from booking.staff.models import EVERYWHERE, AuditLine, Identity, Role, Staff
 from tests.conftest import Clock
 from tests.factories import PASSWORD, Town, make_staff, make_town
-from tests.openid import PEOPLE, Person, TownSignIn, query_of, set_provider, town_sign_in
+from tests.openid import PEOPLE, Person, RunningClock, TownSignIn, query_of, set_provider, town_sign_in
 from tests.pages import Page, Visitor
 from tests.test_admin import ADMIN
 from tests.test_admin_staff import account_of, digits, half, set_up
@@ -36,8 +35,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TownSignIn]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The provider's answers hold for minutes of the real time."""
-    return Clock(datetime.now(UTC).replace(microsecond=0))
+    return RunningClock()
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from booking.staff.openid import Client, Unproven, Unreachable, Way, asked, is_f
 from tests.conftest import Clock
 from tests.factories import PASSWORD, Town
 from tests.lying_provider import OTHER_KEY, LyingProvider
-from tests.openid import SECRET, Person, TownSignIn, query_of, set_provider, town_sign_in
+from tests.openid import SECRET, Person, RunningClock, TownSignIn, query_of, set_provider, town_sign_in
 from tests.pages import Visitor
 from tests.test_admin import ADMIN
 from tests.test_openid import linked, person
@@ -39,7 +39,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TownSignIn]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(datetime.now(UTC).replace(microsecond=0))
+    return RunningClock()
 
 
 @pytest.fixture

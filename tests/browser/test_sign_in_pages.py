@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyotp
@@ -18,7 +17,7 @@ from booking.staff.models import Staff
 from tests.browser.conftest import House, opened, sign_in
 from tests.browser.test_pages import ADMINISTRATOR, LOOKS, judge
 from tests.conftest import KEYS
-from tests.openid import PEOPLE, SECRET, set_provider, town_sign_in
+from tests.openid import PEOPLE, SECRET, RunningClock, set_provider, town_sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +33,7 @@ def test_the_town_s_own_sign_in_from_the_settings_to_the_agenda(
     house: House, chromium: Browser, tmp_path: Path
 ) -> None:
     """An administrator sets it up without help; a colleague signs in with it, out, and out there as well."""
-    house.clock.now = datetime.now(UTC).replace(microsecond=0)
+    house.app.extensions["balie"]["clock"] = RunningClock()
     openid._kept.clear()
     with house.app.app_context():
         colleague = db.session.scalars(select(Staff).where(Staff.email != ADMINISTRATOR)).first()
