@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, House, running, sign_in
+from tests.browser.test_line import crowded, in_line
 from tests.conftest import MONDAY, migrated
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -44,6 +45,12 @@ def take(house: House) -> None:
         page.screenshot(path=DOCS / "agenda.png")
         for name, look in LOOKS.items():
             take_screens(browser.new_page(locale="nl-BE", **look), house, name)  # type: ignore[arg-type]
+        crowded(house.app, 11, house.clock())
+        for name, look in LOOKS.items():
+            page = browser.new_page(locale="nl-BE", **look)  # type: ignore[arg-type]
+            in_line(page, house, "nl")
+            page.locator("#line").scroll_into_view_if_needed()
+            page.screenshot(path=DOCS / "screens" / f"5-line-{name}.png")
         browser.close()
 
 

@@ -105,12 +105,14 @@ def running(
     server = make_server("127.0.0.1", port, in_one_piece(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield House(url, clock, app, {one.email: one.password for one in demo_sign_ins(KEYS)})
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    with app.app_context():
-        db.engine.dispose()
+    try:
+        yield House(url, clock, app, {one.email: one.password for one in demo_sign_ins(KEYS)})
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        with app.app_context():
+            db.engine.dispose()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.browser
 WHERE = "service/passport_adult"
 
 
-def crowded(app: Flask, others: int) -> None:
+def crowded(app: Flask, others: int, now: datetime = MONDAY) -> None:
     """At the desks one citizen chooses at once; one does, and others stand in the line."""
     with app.app_context():
         raise_town(db.session.get_one(Municipality, 1), MONDAY)
         desks = db.session.query(Desk).filter_by(key="civil").all()
-        until = MONDAY + timedelta(hours=1)
+        until = now + timedelta(hours=1)
         for desk in desks:
             desk.crowd_size = 1
             db.session.add_all(
-                CrowdPlace(desk_id=desk.id, address="x", came_at=MONDAY, kept_until=until) for _ in range(others)
+                CrowdPlace(desk_id=desk.id, address="x", came_at=now, kept_until=until) for _ in range(others)
             )
         db.session.commit()
 
