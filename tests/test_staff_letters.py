@@ -306,10 +306,10 @@ def test_a_new_link_of_the_administrator_voids_the_one_asked_for(
     assert Visitor(app).get(link_in(text)).status == 410
 
 
-def test_who_came_with_a_file_is_written_to_in_one_step(
+def test_invitations_that_were_never_sent_go_out_in_one_step(
     app: Flask, town: Town, management: None, post: Post, clock: Clock
 ) -> None:
-    """An import invites many and sends nothing; what was sent is not sent again, also days later."""
+    """What was sent is not sent again, also days later."""
     with app.app_context():
         for name in ("nina", "nils"):
             made = invite(town.municipality_id, f"{name}@testdorp.example.org", name, "en", clock.now)

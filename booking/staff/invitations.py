@@ -59,7 +59,7 @@ def send_invitation(staff: Staff, now: datetime) -> None:
 
 
 def without_letter(municipality_id: int, now: datetime) -> Sequence[Staff]:
-    """Whose invitation still works and has never been sent, as after an import."""
+    """Whose invitation still works and has never been sent."""
     letter = select(Message.id).where(
         Message.subject_kind == "staff",
         Message.subject_id == Staff.id,
