@@ -72,7 +72,7 @@ class DetailsForm(Form):
     email = StringField(_l("E-mail address"), filters=[stripped])
     phone = StringField(_l("Mobile phone number"), filters=[stripped])
     website = StringField(_l("Leave this empty"))  # nobody sees it; programs fill it in
-    altcha = StringField()  # the proof of work, where one is asked for
+    altcha = StringField("")  # the proof of work, where one is asked for; without a label translations would be read
     needs = SelectMultipleField(_l("What do you need?"), choices=[SelectChoice(*one) for one in NEEDED.items()])
 
     def validate_website(self, field: Field) -> None:
