@@ -240,6 +240,7 @@ def insert_unless_there(model: type[Base], rows: Sequence[Mapping[str, Any]], ch
 @lru_cache(maxsize=32)
 def _insert_unless_there(into: Table, change: str | None, dialect: str) -> Executable:
     statement: Any = (sqlite_insert if dialect == "sqlite" else postgresql_insert)(into)
+    statement = statement.execution_options(preserve_rowcount=True)  # psycopg forgets it with the cursor
     if change is None:
         return statement.on_conflict_do_nothing()  # type: ignore[no-any-return]
     keys = [column.name for column in into.primary_key]

@@ -28,6 +28,7 @@ from booking.outbox.queue import (
     end,
     erase,
     queue,
+    queue_once,
     release,
     tidy,
     undecided_ids,
@@ -216,6 +217,12 @@ def test_the_same_news_is_queued_once(context: Flask, town: Town, clock: Clock) 
 
     with pytest.raises(IntegrityError, match=r"uq_message_once|message\.subject_kind, message\.subject_id"):
         queued(town, 1)
+
+
+def test_whoever_queues_news_knows_whether_it_was_the_first(context: Flask, town: Town, clock: Clock) -> None:
+    news = Notice(Kind.LIST, "limit", MessageChannel.EMAIL, clock(), clock() + timedelta(days=1))
+
+    assert [queue_once(town.municipality_id, (1, 0), news, clock()) for _ in range(2)] == [True, False]
 
 
 def test_the_news_of_a_later_change_is_queued_again(context: Flask, town: Town, clock: Clock) -> None:
