@@ -56,6 +56,6 @@ def test_more_time_that_is_no_longer_there_leads_to_other_times(house: House, ch
 
         page.locator("#hold button").click()
 
-        expect(page.locator(".notice")).to_contain_text("Somebody was just faster")
+        expect(page.locator(".notice")).to_contain_text("We cannot keep this time for you any longer")
         page.locator(".near").first.click()
         expect(page.locator("#name")).to_have_value("Slow Typist")
