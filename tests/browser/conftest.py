@@ -133,4 +133,5 @@ def sign_in(page: Page, house: House, email: str) -> None:
     page.goto(f"{house.url}/lindebeek/staff/sign-in")
     page.fill("#email", email)
     page.fill("#password", house.sign_ins[email])
-    page.click("main button[type=submit]")
+    with page.expect_navigation():  # what follows finds somebody signed in
+        page.click("main button[type=submit]")
