@@ -27,6 +27,12 @@ def language_name(language: str) -> str:
     return name[:1].upper() + name[1:]
 
 
+def country_name(code: str, language: str) -> str:
+    """The name of a country by its two letters (ISO 3166-1): "België"."""
+    name: str = Locale.parse(language).territories[code]
+    return name
+
+
 @lru_cache(maxsize=4096)
 def day(on: date, language: str, today: date | None = None) -> str:
     """ "donderdag 3 december", with the year where it is not the year of `today`."""

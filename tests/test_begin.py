@@ -53,6 +53,13 @@ def test_a_new_town_is_open_after_one_page(app: Flask) -> None:
     assert owner.get("/nieuwdorp/staff/admin/town").status == 200
 
 
+def test_the_page_speaks_the_language_of_the_browser(app: Flask) -> None:
+    text = Visitor(app).get(ADDRESS, **{"Accept-Language": "de-DE"}).text
+
+    assert "Ein neues Rathaus" in text
+    assert "Belgien" in text
+
+
 def test_the_page_is_there_once_and_with_its_link_only(app: Flask) -> None:
     visitor = Visitor(app)
     assert visitor.get("/begin/0-0-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").status == 404

@@ -22,7 +22,7 @@ from booking.first import Administrator, Beginning, Begun, is_nothing_there, ope
 from booking.spoken import language_name, weekday
 from booking.web.admin.fields import EmailField, SeveralField, WholeField, line
 from booking.web.admin.hours import WeekField
-from booking.web.admin.town import COUNTRIES, dialled, zones
+from booking.web.admin.town import countries, dialled, zones
 from booking.web.forms import stripped
 from booking.web.language import preferred_of_all
 from booking.web.pages import failure, now
@@ -40,7 +40,7 @@ class BeginForm(FlaskForm):  # type: ignore[misc]
     slug = StringField(_l("Short name in addresses"), filters=[stripped])
     languages = SeveralField(_l("Languages for citizens"), validate_choice=False)
     language = SelectField(_l("Authoritative language"), validate_choice=False)
-    country = SelectField(_l("Country"), choices=[SelectChoice(code, code) for code in COUNTRIES])
+    country = SelectField(_l("Country"), choices=countries)
     zone = SelectField(_l("Time zone"), choices=zones())
     phone = line(_l("Phone number for citizens"), _l("Enter the phone number that citizens call."), 40)
     email = EmailField(_l("E-mail address for citizens"), validators=[DataRequired(_l("Enter the e-mail address."))])

@@ -18,7 +18,7 @@ from wtforms.validators import DataRequired
 from booking.appointments.agenda import is_anything_to_come
 from booking.config import LANGUAGES
 from booking.db import db
-from booking.spoken import language_name
+from booking.spoken import country_name, language_name
 from booking.staff.models import Role
 from booking.townhall.look import LEAST, WHITE, colour, contrast
 from booking.townhall.models import Municipality
@@ -29,6 +29,7 @@ from booking.web.admin.frame import back_to, saved
 from booking.web.admin.reminders import Reminders
 from booking.web.forms import stripped
 from booking.web.guards import require
+from booking.web.language import language
 from booking.web.pages import now
 from booking.web.towns import town as this_town
 
@@ -37,6 +38,10 @@ SPEAKS = (
     SelectChoice("citizen", _l("the language that the citizen chose")),
     SelectChoice("authoritative", _l("the authoritative language, to everybody")),
 )
+
+
+def countries() -> list[SelectChoice]:
+    return [SelectChoice(code, country_name(code, language())) for code in COUNTRIES]
 
 
 def zones() -> list[SelectChoice]:
@@ -51,7 +56,7 @@ class TownForm(FlaskForm):  # type: ignore[misc]
     languages = SeveralField(_l("Languages for citizens"), validate_choice=False)
     language = SelectField(_l("Authoritative language"), validate_choice=False)
     zone = SelectField(_l("Time zone"), choices=zones())
-    country = SelectField(_l("Country"), choices=[SelectChoice(code, code) for code in COUNTRIES])
+    country = SelectField(_l("Country"), choices=countries)
     phone = line(_l("Phone number for citizens"), _l("Enter the phone number that citizens call."), 40)
     email = EmailField(
         _l("E-mail address for citizens"),
