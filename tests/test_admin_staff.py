@@ -11,10 +11,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from booking.db import db
-from booking.staff.accounts import NOT_CHOSEN
-from booking.staff.models import Role, Staff
+from booking.staff.accounts import NOT_CHOSEN, grant
+from booking.staff.models import Place, Role, Staff
+from booking.townhall.models import Municipality
 from tests.conftest import Clock
-from tests.factories import PASSWORD, Town
+from tests.factories import PASSWORD, Town, make_desk, make_office, make_staff
 from tests.pages import Page, Visitor
 from tests.test_admin import ADMIN, fill
 from tests.test_staff_pages import signed_in
@@ -67,6 +68,20 @@ def test_a_link_ends_after_a_week_or_with_the_next_one(app: Flask, town: Town, m
     clock.advance(days=7, minutes=1)
 
     assert Visitor(app).get(f"/testdorp{link[1]}").status == 410
+
+
+def test_desks_of_the_same_name_are_told_apart_by_their_office(app: Flask, town: Town, management: None) -> None:
+    with app.app_context():
+        village = make_office(db.session.get_one(Municipality, town.municipality_id), position=2)
+        village.names = {"nl": "Dorpshuis", "en": "Village house"}
+        both = make_staff(town.municipality_id, "eva@testdorp.example.org", Role.LEAD, town.desk_id)
+        grant(both, Role.LEAD, Place(make_desk(village).id))
+        db.session.commit()
+
+    text = signed_in(app, "ann").get("/testdorp/staff/admin/staff").text
+
+    assert "(Civil registry, Town hall)" in text
+    assert "(Civil registry, Village house)" in text
 
 
 def test_a_role_is_changed_with_the_next_click(app: Flask, town: Town, management: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -251,7 +252,11 @@ def _places() -> Iterator[tuple[Place, str, str]]:
 
 def _held_by(row: Staff) -> list[str]:
     """The roles of the account in words, each with the place where it holds."""
+    named = Counter(desk.name(language()) for desk in here().desks)
     desks = {desk.id: desk.name(language()) for desk in here().desks}
+    for desk in here().desks:
+        if named[desks[desk.id]] > 1:  # desks of several offices may have the same name
+            desks[desk.id] += f", {desk.office.name(language())}"
     offices = {office.id: office.name(language()) for office in here().offices.values()}
     where = [desks.get(held.desk_id or 0, "") or offices.get(held.office_id or 0, "") for held in row.roles]
     names = [str(ROLES[held.role]).partition(":")[0] for held in row.roles]
