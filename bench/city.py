@@ -32,8 +32,8 @@ HOURS = (("08:00", "18:00"),)  # as the appointments of the bench lie
 NAME = "city"  # of its database
 SECONDS = 0.4  # of a burst; a round has one of each side
 PAGE_BAR, AGENDA_BAR = 6, 8  # as for the pages of a small town
-OFFICES_BAR = 12  # of a page that asks all offices for their times
-STAFF_BAR = 12  # of administration, which reads the account, its roles and the rows of its forms
+OFFICES_BAR = 9  # of a page that asks all offices for their times
+STAFF_BAR = 10  # of administration, which reads the account, its roles and the rows of its forms
 
 PAGES = {
     "front page": ("/nl/", PAGE_BAR),

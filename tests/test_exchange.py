@@ -157,7 +157,8 @@ WHO = (("eve", "yes"), ("zoe", "no"))
 NOT_CARRIED = {
     "office": {"revision", "activity", "activity_at"},
     "counter": {"late_minutes", "late_on"},  # of today
-    "staff": {"password_hash", "generation", "invited_at", "asked_at", "has_totp", "totp_generation", "totp_step"},
+    "staff": {"password_hash", "generation", "invited_at", "asked_at", "has_totp", "totp_generation", "totp_step"}
+    | {"recovery_used"},
 }
 CALLED = {
     "names": "name",

@@ -83,7 +83,7 @@ def standing(town: Town) -> Standing:
     ]
     counters = {10 * desk.id + n: Counter(id=10 * desk.id + n, desk=desk, number=n) for desk in desks for n in (1, 2)}
     ways = {(1, 2): town.way, (2, 1): town.way} if town.way is not None else {}
-    return Standing(municipality, 1, [], {}, {}, offices, desks, counters, {}, ways)
+    return Standing(municipality, 1, [], {}, {}, offices, desks, counters, {}, {}, ways)
 
 
 def errands(town: Town, does: tuple[frozenset[int], ...] | None = None) -> Errands:

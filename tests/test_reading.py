@@ -24,8 +24,9 @@ from booking.config import Settings
 from booking.db import db
 from booking.delivery.email import Envelope, letter
 from booking.delivery.segments import DOUBLE, GSM_7, folded, segments
+from booking.delivery.staff_letter import SAMPLE_FOR, StaffLetter, sample_staff, words_of
 from booking.delivery.wording import Wording, wording
-from booking.outbox.models import Kind
+from booking.outbox.models import TO_STAFF, Kind
 from booking.townhall.models import Municipality, Office, ServiceText
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town
@@ -34,7 +35,8 @@ from tests.test_messages import ALICE, booked
 pytestmark = pytest.mark.messages
 
 LANGUAGES = ("nl", "fr", "de", "en")
-KINDS = pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: str(kind.value))
+KINDS = pytest.mark.parametrize("kind", [one for one in Kind if one not in TO_STAFF], ids=lambda kind: str(kind.value))
+STAFF_KINDS = pytest.mark.parametrize("kind", sorted(TO_STAFF), ids=lambda kind: str(kind.value))
 TONGUES = pytest.mark.parametrize("language", LANGUAGES)
 CODE = re.compile(r"%\(|%[sd]|\{|\}|\bNone\b|\bTrue\b|\bFalse\b|_|<|>|&\w+;|\bnull\b|\bundefined\b|0x|Error|datetime")
 WORDS = {"nl": "uw afspra", "fr": "votre rendez-vous", "de": "ihr", "en": "your appointment"}
@@ -112,8 +114,29 @@ def test_every_message_reads_well_in_every_language(
 def test_both_parts_of_a_letter_say_the_same(
     context: Flask, town: Town, clock: Clock, language: str, kind: Kind
 ) -> None:
-    words = said(context, kind, booked(town, clock, replace(ALICE, language=language)))
+    assert_the_parts_say_the_same(said(context, kind, booked(town, clock, replace(ALICE, language=language))))
 
+
+@TONGUES
+@STAFF_KINDS
+def test_letters_to_staff_read_well_in_every_language(
+    context: Flask, town: Town, clock: Clock, language: str, kind: Kind
+) -> None:
+    municipality = db.session.get_one(Municipality, town.municipality_id)
+    found = StaffLetter(
+        municipality, "alex@example.org", None, sample_staff(municipality, language, clock()), clock() + SAMPLE_FOR
+    )
+
+    words = words_of(kind, found, context.extensions["balie"]["settings"])
+
+    for text in (words.subject, LINK.sub("", words.text), " ".join(Shown(words.html).words)):
+        assert not CODE.search(LINK.sub("", text)), text
+    assert "Testdorp" in words.subject and len(LINK.findall(words.text)) == 1
+    assert "\n\n\n" not in words.text
+    assert_the_parts_say_the_same(words)
+
+
+def assert_the_parts_say_the_same(words: Wording) -> None:
     def letters(text: str) -> set[str]:
         return set(re.findall(r"\w+", LINK.sub("", text)))
 

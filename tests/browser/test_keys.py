@@ -55,6 +55,7 @@ def test_a_morning_by_keyboard(house: House, chromium: Browser) -> None:
         expect(page.locator("#panel .mark--served")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("#panel")).to_have_count(0)
+        page.wait_for_load_state()  # keys work once the page has its scripts
         page.keyboard.press("?")
         expect(page.locator("#keys dl")).to_be_visible()
         page.keyboard.press("/")
