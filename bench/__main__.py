@@ -48,6 +48,7 @@ class Part:
     measure: Callable[[Run], None]
     databases: tuple[str, ...]
     steps: tuple[int, int] = (1, 0)  # of the progress bar: for each round, and besides
+    is_long: bool = False  # left out of a quick run that does not name it
 
 
 PARTS = (
@@ -55,7 +56,7 @@ PARTS = (
     Part("times", "free times as JSON: one client, 16 clients, not modified", reading.times, ("one",), (3, 0)),
     Part("page", "the page of times", reading.page, ("one",)),
     Part("agenda", "a clerk's agenda of 300 appointments", reading.agenda, ("one",)),
-    Part("agendas", "fifty agendas that stay open all day", watching.agendas, ("busy",)),
+    Part("agendas", "fifty agendas that stay open all day", watching.agendas, ("busy",), is_long=True),
     Part("growth", "free times with more history and offices", reading.growth, ("one", "both"), (3, 0)),
     Part("busy", "free times while 50 bookings a second land", changing.busy, ("one", "busy")),
     Part("book", "the confirming POST: one client, 16 at one office, at ten", changing.book, ("book", "both"), (3, 0)),
@@ -65,14 +66,15 @@ PARTS = (
     Part("first", "the first free time over 109 offices", munich.first_free, ("munich",), (3, 0)),
     Part("visit", "a visit of three services over two offices", munich.visit, ("munich",)),
     Part("memory", "the memory of a worker at Munich's size", munich.worker_memory, ("munich",), (0, 1)),
-    Part("city", "a big city: its import, and its pages", city.city, (), (len(city.PAGES), 1)),
+    Part("city", "a big city: its import, and its pages", city.city, (), (len(city.PAGES), 1), is_long=True),
     Part("paris", "a Monday release as in Paris, at one tenth", paris.replay, ("paris",), (0, 2)),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, also when bars fall short; 1 when something broke."""
-    wanted, is_quick = _chosen(arguments), bool(os.environ.get("QUICK"))
+    is_quick = bool(os.environ.get("QUICK"))
+    wanted = _chosen(arguments, is_quick)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     print(_plan(wanted, is_quick), end="\n\n", flush=True)
@@ -102,12 +104,14 @@ def _failed(broken: Sequence[str], said_by_servers: Sequence[str]) -> int:
     return 1 if broken else 0
 
 
-def _chosen(arguments: Sequence[str] | None) -> list[Part]:
+def _chosen(arguments: Sequence[str] | None, is_quick: bool) -> list[Part]:
     names = [f"  {part.name:8} {part.words}" for part in PARTS]
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures Balie as shipped against bare handlers, on PostgreSQL and SQLite.",
-        epilog="Figures:\n" + "\n".join(names) + "\n\nQUICK=1 in the environment: two rounds, PostgreSQL only.",
+        epilog="Figures:\n"
+        + "\n".join(names)
+        + "\n\nQUICK=1 in the environment: two rounds, PostgreSQL only, and what takes long only if it is named.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("only", nargs="*", metavar="FIGURE", help="measure only these; all where none is named")
@@ -115,11 +119,11 @@ def _chosen(arguments: Sequence[str] | None) -> list[Part]:
     unknown = set(only) - {part.name for part in PARTS}
     if unknown:
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
-    return [part for part in PARTS if not only or part.name in only]
+    return [part for part in PARTS if part.name in only or not (only or (is_quick and part.is_long))]
 
 
 def _plan(wanted: Sequence[Part], is_quick: bool) -> str:
-    everything = len(wanted) == len(PARTS)
+    everything = set(wanted) >= {part for part in PARTS if not (is_quick and part.is_long)}
     lasts = "under five minutes" if is_quick else "about half an hour"
     lines = [f"Balie measures itself: {', '.join(part.name for part in wanted)}."]
     lines += [f"This takes {lasts}." if everything else "This takes a few minutes at most, and eleven more for paris."]
