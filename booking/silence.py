@@ -67,6 +67,9 @@ def listen(engine: Engine) -> None:
         except dialect.loaded_dbapi.errors.ConnectionTimeout as error:
             _silent_until[engine] = time.monotonic() + PAUSE
             raise Silence from error
+        except Exception:
+            _silent_until.pop(engine, None)  # a refusal is a word, too
+            raise
         _silent_until.pop(engine, None)
         return made
 
@@ -102,6 +105,7 @@ def _watched(engine: Engine, number: int) -> Iterator[None]:
         if number in _waiting.shut:
             _silent_until[engine] = time.monotonic() + PAUSE
             raise Silence from error
+        _silent_until.pop(engine, None)  # an error is a word, too
         raise
     finally:
         with _waiting.lock:

@@ -148,7 +148,12 @@ def test_a_database_that_hangs_keeps_nobody_waiting(
         assert network.connections == tried + 1
         network.flows.set()
         assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 200
+
         with app.app_context():
+            silence._silent_until[db.engine] = 0  # long ago: this one tries
+            network.close()
+            assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503
+            assert db.engine not in silence._silent_until  # a refusal is a word, too: the next one tries as well
             db.engine.dispose()
 
 
