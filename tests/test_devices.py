@@ -227,8 +227,7 @@ def test_a_device_is_signed_out_at_once(app: Flask, town: Town, button: str) -> 
     page = lead.get("/testdorp/staff/devices")
     assert link(id) not in page.response.text and link(id, 2) in page.response.text
 
-    values = page.forms[-1].values
-    assert lead.post(f"/testdorp/staff/devices/{id}/{button}", values).status == 303
+    assert lead.send(page.form(f"/{id}/{button}"), typed="Hall").status == 303
 
     assert device.get(KIOSK).status == 404
     assert device.get(link(id)).status == device.get(link(id, 2)).status == 410

@@ -221,11 +221,11 @@ def test_a_clerk_sees_the_calendar_of_the_desk_and_only_a_lead_changes_it(
 
     page = bob.follow(bob.send(bob.get(path).form("/change"), name="Screen in the hall"))
     assert "Saved" in page.text and "Screen in the hall" in page.text
-    page = bob.follow(bob.send(page.form("/replace")))
+    page = bob.follow(bob.send(page.form("/replace"), typed="Screen in the hall"))
     assert Visitor(app).get(old).status == 410
     new = address(page)
     assert new != old and Visitor(app).get(new).status == 200
-    page = bob.follow(bob.send(page.form("/revoke")))
+    page = bob.follow(bob.send(page.form("/revoke"), typed="Screen in the hall"))
     assert "This calendar has ended" in page.text and ".ics" not in page.response.text
     assert Visitor(app).get(new).status == 410
     assert "ended" in bob.get(FEEDS).text

@@ -152,7 +152,7 @@ def test_a_link_can_be_taken_off(app: Flask) -> None:
     assert mia.sign_in().status == 303
     account = ann.get(f"{ADMIN}/staff/{account_of(app, 'mia')}")
 
-    ann.send(account.form("/unlink"))
+    ann.send(account.form("/unlink"), typed="Mia")
 
     assert linked(app) == {}
     assert "/sign-in" in mia.visitor.get("/testdorp/staff/account").location

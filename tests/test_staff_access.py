@@ -42,7 +42,7 @@ OTHER = "another password for mia"
 def new_link(app: Flask, name: str) -> str:
     """Ann makes a new link for the account; its path."""
     ann = signed_in(app, "ann")
-    page = ann.follow(ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, name)}").form("/invite")))
+    page = ann.follow(ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, name)}").form("/invite"), typed=name))
     link = re.search(r"/testdorp/staff/join/[^\"]+", page.response.get_data(as_text=True))
     assert link
     return link[0]

@@ -135,7 +135,7 @@ def test_an_invitation_is_sent_again_and_by_hand_if_wanted(
 
 def test_a_letter_that_is_not_true_any_more_is_not_sent(app: Flask, town: Town, management: None, post: Post) -> None:
     ann, page = invited(app, town)
-    ann.send(page.form("/invite"))  # another link
+    ann.send(page.form("/invite"), typed=NEW["name"])  # another link
     assert post.goes_out() == [] and states(app, Kind.INVITATION) == [(MessageState.DROPPED, "the link is void")]
 
     page = ann.follow(ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, 'nora')}").form("/send")))

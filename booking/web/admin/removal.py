@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from flask_wtf import FlaskForm
-from wtforms import StringField
 
 from booking.db import db
 from booking.staff.models import Role
@@ -21,11 +17,11 @@ from booking.townhall.removal import Needed, belongings, remove
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.frame import back_to, saved, section_of
-from booking.web.forms import stripped
 from booking.web.guards import require, require_in
 from booking.web.language import language
 from booking.web.pages import now
 from booking.web.towns import town
+from booking.web.typed import TypedForm, not_typed
 
 Thing = Office | Desk | Counter | Service
 KINDS: dict[str, Callable[[Municipality, int], Thing | None]] = {
@@ -36,30 +32,26 @@ KINDS: dict[str, Callable[[Municipality, int], Thing | None]] = {
 }
 
 
-class RemovalForm(FlaskForm):  # type: ignore[misc]
-    typed = StringField(_l("Type the name to confirm"), filters=[stripped])
-
-
 @admin.get("/remove/<kind>/<int:id>")
 def ask_removal(kind: str, id: int) -> ResponseReturnValue:
     """What goes away, and the field in which its name is typed."""
-    return _page(RemovalForm(), kind, _thing(kind, id))
+    thing = _thing(kind, id)
+    return _page(TypedForm(_name(thing)), thing)
 
 
 @admin.post("/remove/<kind>/<int:id>")
 def do_removal(kind: str, id: int) -> ResponseReturnValue:
     thing = _thing(kind, id)
-    form = RemovalForm()
-    if not form.validate() or (form.typed.data or "").casefold() != _name(thing).casefold():
-        form.typed.errors = [_("Type exactly: %(name)s", name=_name(thing))]
-        return _page(form, kind, thing), 422
+    if refused := not_typed(_name(thing)):
+        return _page(refused, thing), 422
     back = _above(thing)
     raise_town(db.session.get_one(Municipality, town().id), now())
     try:
         remove(thing)
     except Needed:
         db.session.rollback()
-        return _page(form, kind, _thing(kind, id)), 409
+        thing = _thing(kind, id)
+        return _page(TypedForm(_name(thing)), thing), 409
     return saved((kind, id), f"remove_{kind}", _("It is removed."), back)
 
 
@@ -135,7 +127,7 @@ def _ways_on(thing: Thing, keeping: set[str]) -> Iterator[tuple[str, str]]:
         yield _("Give it no hours instead: then nobody can book it"), back_to("hours", office=place)
 
 
-def _page(form: Any, kind: str, thing: Thing) -> str:
+def _page(form: TypedForm, thing: Thing) -> str:
     found = belongings(thing)
     keeping = {one.name for one in found if one.keeps_it}
     said = [(one, words) for one in found if (words := _said(one.name, one.count))]

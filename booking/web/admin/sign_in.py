@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, PasswordField, StringField, ValidationError
+from wtforms import BooleanField, Field, PasswordField, ValidationError
 
 from booking import links
 from booking.db import begin_write, db
@@ -19,11 +19,11 @@ from booking.staff.openid import Endpoints, Unreachable, asked, is_fit
 from booking.web.admin import admin
 from booking.web.admin.fields import line
 from booking.web.admin.frame import back_to, saved
-from booking.web.forms import stripped
 from booking.web.guards import current_staff, require
 from booking.web.pages import outside
 from booking.web.staff.provider import may_be_here, return_address
 from booking.web.towns import town
+from booking.web.typed import TypedForm, not_typed, typed_forms
 
 
 class ProviderForm(FlaskForm):  # type: ignore[misc]
@@ -39,10 +39,6 @@ class ProviderForm(FlaskForm):  # type: ignore[misc]
     def validate_issuer(self, field: Field) -> None:
         if not is_fit(field.data, may_be_here=may_be_here()):
             raise ValidationError(_l("Enter an address like https://login.example.org, with a name and https."))
-
-
-class EndForm(FlaskForm):  # type: ignore[misc]
-    typed = StringField(_l("Type the name to confirm"), filters=[stripped])
 
 
 @admin.get("/sign-in")
@@ -78,10 +74,9 @@ def save_sign_in() -> ResponseReturnValue:
 @admin.post("/sign-in/end")
 def end_sign_in() -> ResponseReturnValue:
     """Takes the provider off, once its name was typed; who is linked to it stays so for the day it comes back."""
-    author, row, form = require(Role.ADMINISTRATOR, None), provider_of(town().id) or abort(404), EndForm()
-    if not form.validate() or (form.typed.data or "").casefold() != row.name.casefold():
-        form.typed.errors = [_("Type exactly: %(name)s", name=row.name)]
-        return _page(ProviderForm(formdata=None, obj=row), form), 422
+    author, row = require(Role.ADMINISTRATOR, None), provider_of(town().id) or abort(404)
+    if refused := not_typed(row.name, "end"):
+        return _page(ProviderForm(formdata=None, obj=row), refused), 422
     db.session.delete(row)
     words = _("Staff sign in with their passwords again.")
     return saved(("staff", author.id), "end_sign_in", words, back_to("sign_in"))
@@ -105,13 +100,14 @@ def _is_known(author: Staff, issuer: str) -> bool:
     return found is not None and found.issuer == issuer
 
 
-def _page(form: ProviderForm, end: EndForm | None = None) -> str:
+def _page(form: ProviderForm, refused: TypedForm | None = None) -> str:
     row = provider_of(current_staff().municipality_id)
     about: dict[str, Any] = {
         "row": row,
         "has_secret": row is not None and unsealed(_keys(), row) is not None,
         "addresses": (return_address(), outside(url_for("door.sign_in"))),
-        "end": end or EndForm(formdata=None),
+        "end": typed_forms(row.name, ("end",), refused)["end"] if row else None,
+        "problems": refused is not None,
     }
     return render_template("admin/sign_in.html", form=form, **about)
 

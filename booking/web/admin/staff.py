@@ -35,7 +35,9 @@ from booking.web.guards import require
 from booking.web.language import language
 from booking.web.pages import now, outside, paged
 from booking.web.towns import here, town
+from booking.web.typed import TypedForm, not_typed, typed_forms
 
+TYPED = ("invite", "second-factor", "unlink")  # steps that end what only the owner can make again
 ROLES = {
     Role.CLERK: _l("Clerk: works with the agenda"),
     Role.LEAD: _l("Lead: also messages, calendars and figures"),
@@ -150,6 +152,8 @@ def invite_again(id: int) -> ResponseReturnValue:
     row = _account(id)
     if is_last_administrator(row):
         abort(409)
+    if refused := not_typed(row.name, "invite"):
+        return _refusal(row, refused), 422
     row.password_hash = NOT_CHOSEN
     row.generation += 1
     row.invited_at, row.asked_at = now(), None
@@ -198,6 +202,8 @@ def revoke(id: int) -> ResponseReturnValue:
 def forget_second_factor(id: int) -> ResponseReturnValue:
     """Takes the second factor off, for somebody whose phone is gone; they set it up anew."""
     row = _account(id)
+    if refused := not_typed(row.name, "second-factor"):
+        return _refusal(row, refused), 422
     row.has_totp, row.totp_generation, row.totp_step = False, row.totp_generation + 1, None
     row.generation += 1
     words = _("The second factor is off; the owner can set it up anew.")
@@ -208,6 +214,8 @@ def forget_second_factor(id: int) -> ResponseReturnValue:
 def forget_identity(id: int) -> ResponseReturnValue:
     """Takes off who the account is at the town's provider: its next sign-in there links it anew."""
     row = _account(id)
+    if refused := not_typed(row.name, "unlink"):
+        return _refusal(row, refused), 422
     unlink(row)
     words = _("The link is taken off; the sessions of the account have ended.")
     return saved(("staff", id), "unlink", words, back_to("staff_one", id=id))
@@ -263,12 +271,17 @@ def _held_by(row: Staff) -> list[str]:
     return [f"{name} ({place})" if place else name for name, place in zip(names, where, strict=True)]
 
 
-def _form_of(row: Staff) -> StaffForm:
+def _form_of(row: Staff, **options: Any) -> StaffForm:
     held = {one.place: one.role for one in row.roles}
-    return StaffForm(data={"name": row.name, "email": row.email, "language": row.language, "roles": held})
+    return StaffForm(data={"name": row.name, "email": row.email, "language": row.language, "roles": held}, **options)
 
 
-def _page(form: StaffForm, row: Staff | None) -> str:
+def _refusal(row: Staff, refused: TypedForm) -> str:
+    """The page of the account as it stands, with what to type for the step that was not taken."""
+    return _page(_form_of(row, formdata=None), row, refused)
+
+
+def _page(form: StaffForm, row: Staff | None, refused: TypedForm | None = None) -> str:
     is_invited = row is not None and open_link_until(row) is not None
     link = join_address(row) if row is not None and is_invited else ""
     sent = letter_about(row) if row is not None and is_invited else None
@@ -281,5 +294,7 @@ def _page(form: StaffForm, row: Staff | None) -> str:
         link=link,
         sent=sent,
         provider=provider,
+        steps=typed_forms(row.name, TYPED, refused) if row is not None else {},
+        problems=refused,
         is_alone=row is not None and administers_alone(row),
     )

@@ -15,11 +15,17 @@ from booking.web.guards import current_staff, may
 from booking.web.pages import now, outside
 from booking.web.staff import staff
 from booking.web.towns import here
+from booking.web.typed import TypedForm, not_typed, typed_forms
 
 
 @staff.get("/devices")
 def devices() -> ResponseReturnValue:
     """The kiosks and screens of the offices that one leads, each with its link."""
+    return _page()
+
+
+def _page(refused: TypedForm | None = None, id: int = 0) -> str:
+    """The page; with what to type for the step that was not taken at the device with this id."""
     offices = led_offices() or abort(404)
     found = db.session.scalars(
         select(Device)
@@ -32,6 +38,8 @@ def devices() -> ResponseReturnValue:
         devices=found,
         names={office.id: office for office in offices},
         addresses={one.id: _address(one) for one in found},
+        steps={one.id: _steps(one, refused if one.id == id else None) for one in found},
+        problems=refused,
     )
 
 
@@ -51,13 +59,18 @@ def add_device() -> ResponseReturnValue:
 def renew_device(id: int) -> ResponseReturnValue:
     """Another link; what was signed in by the old one is out at once."""
     device = _device(id)
+    if refused := not_typed(device.name, f"renew-{id}"):
+        return _page(refused, id), 422
     device.generation += 1
     return _done("renew_device", device)
 
 
 @staff.post("/devices/<int:id>/end")
 def end_device(id: int) -> ResponseReturnValue:
+    """Signs it out and takes it off the list."""
     device = _device(id)
+    if refused := not_typed(device.name, f"end-{id}"):
+        return _page(refused, id), 422
     device.ended_at = now()
     return _done("end_device", device)
 
@@ -79,6 +92,10 @@ def _device(id: int) -> Device:
     if device is None or device.ended_at or device.office_id not in {office.id for office in led_offices()}:
         abort(404)
     return device
+
+
+def _steps(device: Device, refused: TypedForm | None) -> dict[str, TypedForm]:
+    return typed_forms(device.name, (f"renew-{device.id}", f"end-{device.id}"), refused)
 
 
 def _done(action: str, device: Device) -> ResponseReturnValue:

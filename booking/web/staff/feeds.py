@@ -35,6 +35,7 @@ from booking.web.language import language
 from booking.web.pages import now, outside, today
 from booking.web.staff import staff
 from booking.web.towns import here, town
+from booking.web.typed import TypedForm, not_typed, typed_forms
 
 OWN = "own"
 GOOGLE = "https://calendar.google.com/calendar/r?cid="
@@ -128,7 +129,10 @@ def change_feed(id: int) -> ResponseReturnValue:
 @staff.post("/feeds/<int:id>/replace")
 def replace_feed(id: int) -> ResponseReturnValue:
     """Gives the feed a new address; the old one is answered with 410 from now on."""
-    row = _row(_found(id, Role.LEAD))
+    found = _found(id, Role.LEAD)
+    row = _row(found)
+    if refused := not_typed(row.name, "replace"):
+        return _feed_page(found, ChangeForm(formdata=None, obj=row), refused), 422
     row.generation += 1
     return _done(row, "replace_feed", "replaced")
 
@@ -136,7 +140,10 @@ def replace_feed(id: int) -> ResponseReturnValue:
 @staff.post("/feeds/<int:id>/revoke")
 def revoke_feed(id: int) -> ResponseReturnValue:
     """Ends the feed: its address is answered with 410 from now on."""
-    row = _row(_found(id, Role.LEAD))
+    found = _found(id, Role.LEAD)
+    row = _row(found)
+    if refused := not_typed(row.name, "revoke"):
+        return _feed_page(found, ChangeForm(formdata=None, obj=row), refused), 422
     row.revoked_at = row.revoked_at or now()
     return _done(row, "revoke_feed", "revoked")
 
@@ -210,7 +217,7 @@ def _new_page(form: FeedForm) -> str:
     return render_template("staff/new_feed.html", form=form, details=DETAILS)
 
 
-def _feed_page(found: Subscription, form: ChangeForm) -> str:
+def _feed_page(found: Subscription, form: ChangeForm, refused: TypedForm | None = None) -> str:
     keys = current_app.extensions["balie"]["settings"].keys
     address = outside(url_for("feeds.feed", token=feed_token(keys, found.feed)))
     webcal = f"webcal://{address.partition('://')[2]}"
@@ -223,6 +230,8 @@ def _feed_page(found: Subscription, form: ChangeForm) -> str:
         "may_change": _may(found, Role.LEAD),
         "address": address,
         "webcal": webcal,
+        "steps": typed_forms(found.feed.name, ("replace", "revoke"), refused),
+        "problems": refused,
         "google": GOOGLE + quote(webcal, safe=""),
         "code": segno.make(webcal, micro=False, error="m").svg_data_uri(scale=4, border=3, light="#fff"),
     }
