@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,7 @@ from tests.factories import Town
 from tests.openid import set_provider
 from tests.pages import Form, Page, Visitor
 from tests.test_admin import ADMIN
+from tests.test_admin_exchange import answer, exported, send
 from tests.test_logo import picture, upload
 from tests.test_staff_pages import signed_in
 
@@ -105,7 +108,7 @@ ADDS = {  # takes nothing away, and what it adds can be removed or shut
     "staff.make_feed",
 }
 SAID_BEFORE = {  # changes nothing but what its own page lists first
-    "admin.exchange_import",
+    "admin.exchange_import",  # and what it changed can be put back, see below
     "admin.export",
     "admin.save_sign_in",  # asks the provider first, and never switches off the only way in
     "admin.save_town_logo",  # takes a file that somebody has; the one before can be uploaded again
@@ -235,3 +238,30 @@ def test_what_has_an_undo_is_as_it_was_after_it(app: Flask, town: Town, ann: Vis
     ann.press(form) if form.buttons else ann.send(form)
 
     assert rows(app, COUNTED) == before
+
+
+def test_what_an_import_changed_can_be_put_back(app: Flask, town: Town, ann: Visitor) -> None:
+    """Also after somebody else changed another line; what is new stays."""
+    files, changed = exported(app, town), io.BytesIO()
+    changes = [
+        ("services", "passport,civil,15", "passport,civil,20"),
+        ("services", "What it is.", "=What it was."),
+        ("desks", ",5,0,", ",15,0,"),
+        ("counters", "passport; wedding", "wedding"),
+        ("staff", "lead all", "clerk all"),
+    ]
+    for name, old, new in changes:
+        assert old in files[f"{name}.csv"], files[f"{name}.csv"]
+        files[f"{name}.csv"] = files[f"{name}.csv"].replace(old, new)
+    with zipfile.ZipFile(changed, "w") as file:
+        for name in ("services", "desks", "counters", "staff"):
+            file.writestr(f"{name}.csv", files[f"{name}.csv"])
+    before = rows(app, (*COUNTED, "upload"))
+
+    done = ann.send(answer(send(ann, changed.getvalue())))
+    assert "All of it is imported." in done.text and rows(app, (*COUNTED, "upload")) != before
+    looked = ann.send(answer(done))
+    assert "passport : minutes: 20 → 15" in looked.text and "What the file would change" in looked.text
+    assert "All of it is imported." in ann.send(answer(looked)).text
+
+    assert rows(app, (*COUNTED, "upload")) == before

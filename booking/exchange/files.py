@@ -92,12 +92,13 @@ class Run:
 class Part:
     """A kind of file that can be imported and exported, and the functions that do it.
 
-    `read` adds what its lines name to the places and raises SheetError; `carry` gives for each line what it changes,
-    or None; `written` is the file of a municipality.
+    The columns of `key` say what a line is about. `read` adds what its lines name to the places and raises SheetError;
+    `carry` gives for each line what it changes, or None; `written` is the file of a municipality.
     """
 
     name: str
     title: Any
+    key: tuple[str, ...]
     header: Callable[[Sequence[str]], Sequence[str]]
     read: Callable[[bytes, Places], Sequence[Any]]
     carry: Callable[[Run, Sequence[Any]], Iterator[Difference | None]]
@@ -131,7 +132,7 @@ def _line(
     kind: Kind, number: int, cells: Mapping[Any, Any], readers: Mapping[str, Reader], problems: list[str]
 ) -> Line:
     """The line's values; what is wrong with it is added to `problems`."""
-    name = ", ".join(filter(None, (as_meant(cells[one] or "").strip() for one in kind.key)))
+    name = about(kind.key, cells)
     if None in cells or None in cells.values():
         problems.append(problem(number, name, uneven()))
         return Line(number, name, {})
@@ -144,6 +145,11 @@ def _line(
             except ValueError as reason:
                 problems.append(problem(number, name, cell_problem(column, given, reason)))
     return Line(number, name, values)
+
+
+def about(key: Sequence[str], cells: Mapping[Any, Any]) -> str:
+    """What a line is about, in words."""
+    return ", ".join(filter(None, (as_meant(cells[one] or "").strip() for one in key)))
 
 
 def _readers(kind: Kind, languages: Sequence[str], own: str) -> dict[str, Reader]:

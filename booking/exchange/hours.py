@@ -164,4 +164,4 @@ def _cells(row: OpeningHours) -> dict[str, Any]:
     }
 
 
-PART = Part("hours", _l("Opening hours"), HOURS.header, _read, _carry, _written)
+PART = Part("hours", _l("Opening hours"), HOURS.key, HOURS.header, _read, _carry, _written)

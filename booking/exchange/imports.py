@@ -6,17 +6,19 @@ they are.
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from booking.db import db
 from booking.exchange import hours, offices, people, services
-from booking.exchange.files import Difference, Part, Run
+from booking.exchange.files import Difference, Part, Run, about
 from booking.exchange.places import places_of
 from booking.planning.impact import Decision, Proposal, apply, lock_appointments, preview
 from booking.planning.models import Adjustment
@@ -24,7 +26,7 @@ from booking.staff.audit import Actor, record
 from booking.townhall.models import Municipality
 from booking.townhall.plans import Timetable
 from booking.townhall.revisions import raise_town
-from booking.townhall.sheets import SheetError, _, lines_of
+from booking.townhall.sheets import SheetError, _, as_meant, lines_of, sheet
 
 OFFICES, DESKS, COUNTERS = offices.PARTS
 PARTS = (OFFICES, DESKS, services.PART, COUNTERS, hours.PART, people.PART)  # each after what it names
@@ -39,6 +41,7 @@ class Outcome:
     part: Part
     lines: Sequence[Any]
     differences: list[Difference] = field(default_factory=list)
+    before: str = ""  # the same file of the town, as it was before it was carried in
 
     @property
     def added(self) -> int:
@@ -51,6 +54,13 @@ class Outcome:
     @property
     def unchanged(self) -> int:
         return len(self.lines) - len(self.differences)
+
+    def changed_before(self) -> str:
+        """A file with what was changed, as it was before; empty if nothing was."""
+        header, *rows = csv.reader(io.StringIO(self.before)) if self.before else [[]]
+        changed = {one.name for one in self.differences if one.changes}
+        kept = [row for row in rows if about(self.part.key, dict(zip(header, row, strict=True))) in changed]
+        return sheet(header, [[as_meant(cell) for cell in row] for row in kept]) if kept else ""
 
 
 class Import:
@@ -91,11 +101,38 @@ class Import:
 
         Raises SheetError, and Meanwhile or SlotTaken as planning.impact.apply does; then nothing may be committed.
         """
+        for outcome in self.outcomes:
+            outcome.before = "" if outcome.part is hours.PART else outcome.part.written(self._run.municipality)
 
         def apply_hours(plan: Timetable) -> None:
             self.adjustment = apply(plan, decisions, self._run.actor, self._run.now)
 
         return self._carried(apply_hours)
+
+    def rehearse(self, decisions: Mapping[int, Decision]) -> None:
+        """Only sets the hours of the files, as far as anybody can be hit by them, with what was decided. Roll it back.
+
+        Raises what carry_out() would, before a long import has begun.
+        """
+        run = replace(self._run, rules={})
+        for outcome in self.outcomes:
+            if outcome.part is hours.PART:
+                deque(outcome.part.carry(run, outcome.lines), maxlen=0)
+        rules = {id: rules for id, rules in run.rules.items() if id}  # at a new counter nobody has an appointment
+        if rules:
+            apply(Timetable(rules, run.today), decisions, run.actor, run.now)
+
+    def way_back(self) -> bytes | None:
+        """The files that put back what carry_out() changed, as a ZIP; None if that is nothing.
+
+        Hours are not in it, because their change can be undone; nor what was new, which is removed by itself.
+        """
+        files = {f"{one.part.name}.csv": text for one in self.outcomes if (text := one.changed_before())}
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        return packed.getvalue() if files else None
 
     def _look(self, plan: Timetable) -> None:
         self.proposals = preview(plan, self._run.actor, self._run.now)

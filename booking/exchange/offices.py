@@ -342,7 +342,7 @@ def _written_counters(town: Municipality) -> str:
 
 
 PARTS = (
-    Part("offices", _l("Offices"), OFFICES.header, _read_offices, _carry_offices, _written_offices),
-    Part("desks", _l("Desks"), DESKS.header, _read_desks, _carry_desks, _written_desks),
-    Part("counters", _l("Counters"), COUNTERS.header, _read_counters, _carry_counters, _written_counters),
+    Part("offices", _l("Offices"), OFFICES.key, OFFICES.header, _read_offices, _carry_offices, _written_offices),
+    Part("desks", _l("Desks"), DESKS.key, DESKS.header, _read_desks, _carry_desks, _written_desks),
+    Part("counters", _l("Counters"), COUNTERS.key, COUNTERS.header, _read_counters, _carry_counters, _written_counters),
 )

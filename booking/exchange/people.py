@@ -188,4 +188,4 @@ def _written(town: Municipality) -> str:
     return STAFF.written(town.languages, [_account(row, names) for row in rows])
 
 
-PART = Part("staff", _l("Staff and roles"), STAFF.header, _read, _carry, _written)
+PART = Part("staff", _l("Staff and roles"), STAFF.key, STAFF.header, _read, _carry, _written)

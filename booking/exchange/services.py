@@ -29,4 +29,4 @@ def _carry(run: Run, rows: Sequence[Row]) -> Iterator[Difference | None]:
     run.places.services.update(dict(found.all()))
 
 
-PART = Part("services", _l("Services"), header, _read, _carry, written)
+PART = Part("services", _l("Services"), ("key",), header, _read, _carry, written)

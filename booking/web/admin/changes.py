@@ -42,13 +42,13 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     author = member(current_staff())
     if "what_if" in request.form:
         return _show_what_if(plan)
-    notice = ""
+    overtaken: Mapping[int, Decision] | None = None
     decisions = decisions_sent() if "confirmed" in request.form else {}
     try:
         made = apply(plan, decisions, author, now())
         db.session.commit()
     except (Meanwhile, SlotTaken):
-        notice = _("Meanwhile somebody booked, moved or cancelled. Look again.") if decisions else ""
+        overtaken = decisions or None
     else:
         flash(words)
         return redirect(url_for("admin.changes_one", id=made.id), 303)
@@ -56,7 +56,7 @@ def decide(plan: Plan, words: str) -> ResponseReturnValue:
     begin_write()
     proposals = preview(plan, author, now())
     db.session.rollback()
-    return _ask(proposals, notice), 409 if notice else 200
+    return _ask(proposals, overtaken), 409 if overtaken else 200
 
 
 def _show_what_if(plan: Plan) -> str:
@@ -143,16 +143,21 @@ def _reason(reason: Exception) -> str:
     return found
 
 
-def _ask(proposals: Sequence[Proposal], notice: str) -> str:
+def _ask(proposals: Sequence[Proposal], decided: Mapping[int, Decision] | None) -> str:
     """The page that says whom the plan hits and asks what becomes of each."""
     sent = [(name, value) for name, value in request.form.items(multi=True) if not _is_ours(name)]
-    return render_template("admin/ask.html", hit=hit_by(proposals), notice=notice, sent=sent)
+    return render_template("admin/ask.html", hit=hit_by(proposals, decided), sent=sent)
 
 
-def hit_by(proposals: Sequence[Proposal]) -> dict[str, Any]:
-    """What admin/asked.html shows of the appointments that a plan hits."""
-    rows = _appointments([proposal.appointment_id for proposal in proposals])
+def hit_by(proposals: Sequence[Proposal], decided: Mapping[int, Decision] | None) -> dict[str, Any]:
+    """What admin/asked.html shows of the appointments that a plan hits; and what is another than was decided about."""
+    ids = [proposal.appointment_id for proposal in proposals]
+    rows = _appointments(ids)
     return {
+        "decided": {id: one.choice.value for id, one in (decided or {}).items()},
+        "is_overtaken": decided is not None,
+        "came": set(ids) - set(decided) if decided is not None else set(),
+        "went": len(set(decided or ()) - set(ids)),
         "proposals": proposals,
         "appointments": {one.id: one for one in rows},
         "counters": here().counters,

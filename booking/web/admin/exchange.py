@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flask import (
@@ -25,7 +26,7 @@ from booking.exchange.archive import archive
 from booking.exchange.imports import PARTS, Import
 from booking.exchange.models import keep, kept, let_go
 from booking.planning.impact import Decision, Meanwhile
-from booking.staff.audit import Actor, member, record
+from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
 from booking.townhall.models import Municipality
 from booking.townhall.sheets import SheetError
@@ -51,7 +52,6 @@ def exchange_import() -> ResponseReturnValue:
     The page is drawn while the import runs, so that it says how far it is. Who leaves it stops the import.
     """
     account = require(Role.ADMINISTRATOR, None)
-    actor = member(account)
     found = _sent(account)
     if found is None:
         return _page([_("Choose the file once more: it has been imported, or was sent more than a day ago.")]), 422
@@ -59,12 +59,14 @@ def exchange_import() -> ResponseReturnValue:
     db.session.commit()
     begin_write()
     try:
-        running = Running(id, content, actor, decisions_sent() if "import" in request.form else None)
+        running = Running(Sent(account, id, content), decisions_sent() if "import" in request.form else None)
+        is_overtaken = running.is_overtaken()
     except SheetError as error:
         db.session.rollback()
         return _page(error.problems), 422
     get_flashed_messages()  # read now: once the answer has begun, no cookie can say so any more
-    answer = Response(stream_template("admin/importing.html", running=running), mimetype="text/html")
+    drawn = stream_template("admin/importing.html", running=running)
+    answer = Response(drawn, 409 if is_overtaken else 200, mimetype="text/html")
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
@@ -79,21 +81,47 @@ def _sent(account: Staff) -> tuple[int, bytes] | None:
     return (before.id, before.content) if before is not None else None
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A file that somebody sent: who, and the id under which it is kept."""
+
+    account: Staff
+    upload: int
+    content: bytes
+
+
 class Running:
     """An import while its page is drawn. Without `decisions` it is a dry run."""
 
-    def __init__(self, upload: int, content: bytes, actor: Actor, decisions: Mapping[int, Decision] | None) -> None:
-        self.upload, self.decisions = upload, decisions
-        self._content, self._actor = content, actor
+    def __init__(self, sent: Sent, decisions: Mapping[int, Decision] | None) -> None:
+        self.sent, self.decisions = sent, decisions
+        self._actor = member(sent.account)
         self.problems: list[str] = []
         self.is_broken = self.is_done = False
-        self.notice = ""
+        self.decided: Mapping[int, Decision] | None = None  # what did not hold any more, and must be looked at again
+        self.way_back: int | None = None  # the upload that puts back what was changed
         self.found = self._read()
 
     def _read(self) -> Import:
         whole = selectinload(Municipality.offices)
         row = db.session.get(Municipality, town().id, options=[whole]) or abort(404)
-        return Import(row, self._content, self._actor, now())
+        return Import(row, self.sent.content, self._actor, now())
+
+    def _begin_again(self) -> None:
+        db.session.rollback()
+        begin_write()
+        self.found = self._read()
+
+    def is_overtaken(self) -> bool:
+        """Whether what was decided does not hold any more, found out while the answer can still say so."""
+        if self.decisions is None:
+            return False
+        try:
+            self.found.rehearse(self.decisions)
+        except (Meanwhile, SlotTaken):
+            self.decided, self.decisions = self.decisions, None
+        self._begin_again()
+        return self.decided is not None
 
     def percents(self) -> Iterator[int]:
         """Carries it out, and says from time to time how far it is. Commits, or leaves nothing behind."""
@@ -114,13 +142,13 @@ class Running:
         try:
             yield from self._steps(self.found.carry_out(decisions))
         except (Meanwhile, SlotTaken):
-            db.session.rollback()
-            self.notice = _("Meanwhile somebody booked, moved or cancelled. Look again.")
-            begin_write()
-            self.found = self._read()
+            self.decided = decisions
+            self._begin_again()
             yield from self._steps(self.found.preview())
         else:
-            let_go(self.upload)
+            let_go(self.sent.upload)
+            if back := self.found.way_back():
+                self.way_back = keep(self.sent.account, back, now()).id
             db.session.commit()
             self.is_done = True
 
@@ -134,7 +162,7 @@ class Running:
 
     def hit(self) -> dict[str, Any]:
         """What the page shows of those whom new hours hit."""
-        return hit_by(self.found.proposals)
+        return hit_by(self.found.proposals, self.decided)
 
 
 @admin.post("/exchange/export")
