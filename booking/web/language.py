@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
+from babel import Locale
+from babel.support import NullTranslations
 from flask import Flask, abort, g, has_request_context, request
-from flask_babel import Babel, Domain
+from flask_babel import Babel, Domain, get_locale, get_translations
 from flask_login import current_user
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 from booking.config import LANGUAGES, ROOT
 from booking.spoken import locale_of
@@ -27,6 +32,7 @@ class KeptBabel(Babel):  # type: ignore[misc]
 def install(app: Flask) -> None:
     folder = str(ROOT / "booking" / "translations")
     KeptBabel(app, locale_selector=_locale, default_translation_directories=folder)
+    app.jinja_env.globals.update(_=_text, gettext=_text, ngettext=_text_of_number)
 
 
 def language() -> str:
@@ -39,6 +45,33 @@ def language() -> str:
 
 def _locale() -> str:
     return locale_of(language() if has_request_context() else "en")
+
+
+@pass_eval_context
+def _text(context: EvalContext, text: str, /, **values: object) -> str:
+    """What `_` says in templates: as Jinja's own, but a page asks dozens of times, so each text is looked up once."""
+    said = _said(get_locale(), text, bool(context.autoescape))
+    return said % values if "%" in said else said
+
+
+@pass_eval_context
+def _text_of_number(context: EvalContext, one: str, many: str, num: int, /, **values: object) -> str:
+    """What `ngettext` says in templates; `num` is one of the values."""
+    said: str = _catalogue(get_locale()).ngettext(one, many, num)
+    return (Markup(said) if context.autoescape else said) % {"num": num, **values}  # noqa: S704
+
+
+@lru_cache(maxsize=8192)
+def _said(locale: Locale | None, text: str, is_html: bool) -> str:
+    said: str = _catalogue(locale).gettext(text)
+    return Markup(said) if is_html else said  # noqa: S704
+
+
+@lru_cache(maxsize=32)
+def _catalogue(_locale: Locale | None) -> NullTranslations:
+    """The texts of the present locale, which is this one."""
+    found: NullTranslations = get_translations()
+    return found
 
 
 def pull_language(_endpoint: str | None, values: dict[str, Any] | None) -> None:
