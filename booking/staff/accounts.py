@@ -9,7 +9,8 @@ from ipaddress import ip_address, ip_network
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.orm import joinedload
 
 from booking.db import Base, begin_write, db, run
 from booking.staff.models import EVERYWHERE, Attempt, Place, Role, Staff, StaffRole
@@ -28,6 +29,14 @@ class Throttled(Exception):
     def __init__(self, until: datetime) -> None:
         super().__init__(f"Too many tries; the next one counts from {until:%H:%M} UTC.")
         self.until = until
+
+
+_ACCOUNT = select(Staff).where(Staff.id == bindparam("id")).options(joinedload(Staff.roles))
+
+
+def account(id: int) -> Staff | None:
+    """The account of this id with its roles, by one question: every page of staff asks it."""
+    return db.session.scalars(_ACCOUNT, {"id": id}).unique().one_or_none()
 
 
 def hashed(password: str) -> str:
@@ -119,8 +128,11 @@ def address_of(remote: str | None) -> str:
 
 def holds(staff: Staff, role: Role, place: Place) -> bool:
     """Whether the member of staff has at least this role at the place; one of a desk is asked for with its office."""
-    wider = (EVERYWHERE, Place(office_id=place.office_id), Place(desk_id=place.desk_id))
-    return any(held.role.rank >= role.rank and held.place in wider for held in staff.roles)
+    return any(
+        held.role.rank >= role.rank
+        and (held.office_id in (None, place.office_id) if held.desk_id is None else held.desk_id == place.desk_id)
+        for held in staff.roles
+    )
 
 
 def add(municipality_id: int, email: str, name: str, language: str, password: str) -> Staff:

@@ -12,7 +12,8 @@ from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf import CSRFProtect
 
 from booking.config import Settings
-from booking.db import begin_write, db
+from booking.db import begin_write
+from booking.staff.accounts import account
 from booking.staff.audit import origin
 from booking.staff.models import Staff
 
@@ -134,6 +135,6 @@ def _begin() -> None:
 
 def _signed_in(session_id: str) -> SignedIn | None:
     id, _, generation = session_id.partition("-")
-    row = db.session.get(Staff, int(id)) if id.isdigit() else None
+    row = account(int(id)) if id.isdigit() else None
     is_current = row is not None and row.is_active and str(row.generation) == generation
     return SignedIn(row) if row is not None and is_current else None
