@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import islice
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from booking.appointments.timelines import CounterLine, OfficeLines, office_lines
@@ -14,6 +15,7 @@ from booking.slots.choice import Candidate, best
 from booking.slots.clock import TICK_MINUTES, day_start, moment_of, tick_from, tick_of
 from booking.slots.timeline import first_in, mask_of, ticks_in
 from booking.townhall import releases
+from booking.townhall.hours import Horizon
 from booking.townhall.models import Office, Service
 from booking.townhall.revisions import revisions
 
@@ -37,11 +39,11 @@ class Demand:
         """All services, each with its people."""
         return ((self.service, self.people), *self.others)
 
-    @property
+    @cached_property
     def service_ids(self) -> frozenset[int]:
         return frozenset([self.service.id, *(service.id for service, _people in self.others)])
 
-    @property
+    @cached_property
     def minutes(self) -> int:
         """How long it takes: the minutes of the services add up."""
         others = sum(service.length(people) for service, people in self.others)
@@ -51,7 +53,7 @@ class Demand:
     def length(self) -> timedelta:
         return timedelta(minutes=self.minutes)
 
-    @property
+    @cached_property
     def ticks(self) -> int:
         return self.minutes // TICK_MINUTES
 
@@ -65,10 +67,13 @@ class Offer:
     base: int
     mask: int
 
+    @cached_property
+    def first_tick(self) -> int | None:
+        return first_in(self.mask, self.base)
+
     @property
     def first(self) -> datetime | None:
-        tick = first_in(self.mask, self.base)
-        return None if tick is None else moment_of(tick)
+        return None if self.first_tick is None else moment_of(self.first_tick)
 
     @property
     def starts(self) -> Iterator[datetime]:
@@ -78,7 +83,7 @@ class Offer:
     @property
     def days(self) -> Iterator[date]:
         """The local dates that have free starts."""
-        first = first_in(self.mask, self.base)
+        first = self.first_tick
         while first is not None:
             day = moment_of(first).astimezone(self.zone).date()
             yield day
@@ -127,11 +132,7 @@ Nearby = tuple[datetime, int]  # a free start and the id of its office
 
 def offer(lines: OfficeLines, demand: Demand, now: datetime) -> Offer:
     """The starts free at any counter of the office that does all services, within their notice and horizon."""
-    zone, base = lines.horizon.zone, lines.horizon.base
-    mask = lines.fitting(demand.service_ids, demand.ticks) if demand.needs <= lines.access else 0
-    for service, _people in demand.items:
-        mask &= bookable(service, now, zone, base)
-    return Offer(lines.office_id, zone, base, mask)
+    return _offer(lines, demand, _window(demand, now, lines.horizon))
 
 
 def next_release(lines: OfficeLines, demand: Demand, now: datetime) -> datetime | None:
@@ -155,7 +156,9 @@ def offers(
 ) -> list[Offer]:
     """What each office offers, by their revisions where these are `known`, else by the present ones."""
     known = known or revisions([office.id for office in offices])
-    return [offer(office_lines(office, now, known[office.id]), demand, now) for office in offices]
+    window = cache(lambda horizon: _window(demand, now, horizon))  # the same for all offices of a town
+    found = (office_lines(office, now, known[office.id]) for office in offices)
+    return [_offer(lines, demand, window(lines.horizon)) for lines in found]
 
 
 def soonest(offices: Sequence[Office], demands: Sequence[Demand], now: datetime) -> list[datetime | None]:
@@ -164,6 +167,19 @@ def soonest(offices: Sequence[Office], demands: Sequence[Demand], now: datetime)
     lines = [office_lines(office, now, known[office.id]) for office in offices]
     found = (first_free(offer(one, demand, now) for one in lines) for demand in demands)
     return [first and first[1] for first in found]
+
+
+def _offer(lines: OfficeLines, demand: Demand, window: int) -> Offer:
+    mask = lines.fitting(demand.service_ids, demand.ticks) if demand.needs <= lines.access else 0
+    return Offer(lines.office_id, lines.horizon.zone, lines.horizon.base, mask & window)
+
+
+def _window(demand: Demand, now: datetime, horizon: Horizon) -> int:
+    """The ticks that are neither too near nor too far for any of the services."""
+    window = -1
+    for service, _people in demand.items:
+        window &= bookable(service, now, horizon.zone, horizon.base)
+    return window
 
 
 def bookable(service: Service, now: datetime, zone: ZoneInfo, base: int) -> int:
@@ -180,8 +196,9 @@ def _between(first: int, last_day: date, zone: ZoneInfo, base: int) -> int:
 
 def first_free(offers: Iterable[Offer]) -> tuple[Offer, datetime] | None:
     """The earliest start over several offices, with the office's offer."""
-    found = ((given, first) for given in offers if (first := given.first) is not None)
-    return min(found, key=lambda pair: pair[1], default=None)
+    ticks = ((tick, given) for given in offers if (tick := given.first_tick) is not None)
+    found = min(ticks, key=itemgetter(0), default=None)
+    return found and (found[1], moment_of(found[0]))
 
 
 def together(found: Sequence[Offer]) -> Offer | None:

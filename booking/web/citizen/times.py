@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from heapq import nsmallest
 from itertools import islice
 from typing import Any
@@ -75,7 +76,7 @@ class Narrowed:
     answers: Sequence[int] = ()  # to the questions of the service
     bring: Sequence[str] = ()  # what they ask for beside the usual
 
-    @property
+    @cached_property
     def chosen(self) -> list[Office]:
         """The offices that are asked for."""
         closed = {line.desk.office_id for line in self.lines}
@@ -135,7 +136,8 @@ def narrowed(demand: Demand) -> Narrowed:
     """What the address asks for; what it cannot ask for is left out."""
     asked: Mapping[str, str] = request.args
     offices = here().offices_for(demand.service)
-    office = next((one for one in offices if str(one.id) == asked.get("office")), None)
+    wanted = asked.get("office")
+    office = next((one for one in offices if str(one.id) == wanted), None) if wanted else None
     wish = next((one for one in Wish if one == asked.get("at")), None)
     given = answers_given()
     way = walk(questions_in(demand.service.text(language()).questions or ""), given)
@@ -153,18 +155,19 @@ def answers_given() -> list[int]:
 def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
     """The page of days that the address asks for (?from=), over these offices."""
     by_id = {office.id: office for office in offices}
-    soonest, all_of_them = first_free(found), together(found)
-    days = list(all_of_them.days) if all_of_them else []
-    wanted = [on for on in days if on >= _from()]
+    soonest, all_of_them, begins = first_free(found), together(found), _from()
+    days = all_of_them.days if all_of_them else iter(())
+    wanted = list(islice((on for on in days if on >= begins), DAYS_A_PAGE + 1))
     few = found if len(found) <= MANY else nsmallest(SHOWN, (one for one in found if one.mask), key=_soonest)
     page = [_day(on, by_id, found, few) for on in wanted[:DAYS_A_PAGE]]
     later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
+    has_earlier = all_of_them is not None and next(all_of_them.days, begins) < begins
     first = (by_id[soonest[0].office_id], soonest[1]) if soonest else None
-    return Times(first, page, len(wanted) < len(days), later, is_cut=len(few) < len(found))
+    return Times(first, page, has_earlier, later, is_cut=len(few) < len(found))
 
 
 def _soonest(one: Offer) -> int:
-    return one.base + (one.mask & -one.mask).bit_length()
+    return one.first_tick or 0
 
 
 def _day(on: date, offices: Mapping[int, Office], found: Sequence[Offer], few: Sequence[Offer]) -> Day:
@@ -188,9 +191,9 @@ def month(found: Sequence[Offer]) -> Month | None:
     """The month that the address asks for (?month=2026-12, or the first with free times); None where it asks for
     none."""
     asked = request.args.get("month")
-    all_of_them = together(found)
+    all_of_them = together(found) if asked else None
     days = list(all_of_them.days) if all_of_them else []
-    if not asked or not days:
+    if not days:
         return None
     months = sorted({f"{on:%Y-%m}" for on in days})
     name = asked if asked in months else months[0]
