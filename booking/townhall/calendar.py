@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
-from booking.db import db
+from booking.db import db, run
 from booking.slots.clock import day_start, moment_of
 from booking.townhall.hours import WeeklyRule
 from booking.townhall.models import Closure, Municipality, Office, OpeningHours
@@ -24,29 +22,45 @@ _THEIR_NAMES = {"nl": "nl", "fr": "fr", "de": "de", "en": "en_US"}
 Week = tuple[tuple[tuple[int, int], ...], ...]  # Monday first: the stretches of each day
 
 
-def weeks(counter_ids: Iterable[int], on: date) -> dict[int, Week]:
-    """For each counter its hours on the seven days from this date on, Monday first."""
-    columns = (OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
-    query = select(*columns, OpeningHours.from_on, OpeningHours.until_on, OpeningHours.every_weeks)
-    query = query.where(OpeningHours.counter_id.in_(list(counter_ids)), OpeningHours.from_on <= on + timedelta(days=6))
-    query = query.where(or_(OpeningHours.until_on.is_(None), OpeningHours.until_on >= on))
-    days = {day.weekday(): day for day in (on + timedelta(days=n) for n in range(7))}
-    found: dict[int, list[list[tuple[int, int]]]] = {id: [[] for _day in range(7)] for id in counter_ids}
-    rows: Iterable[Any] = db.session.execute(query.order_by(OpeningHours.opens))
-    for counter_id, *columns_of_rule in rows:
-        rule = WeeklyRule(*columns_of_rule)
-        if rule.holds_on(days[rule.weekday]):
-            found[counter_id][rule.weekday].append((rule.opens, rule.closes))
-    return {id: tuple(map(tuple, week)) for id, week in found.items()}
+_RULES = (
+    select(OpeningHours.counter_id, OpeningHours.weekday, OpeningHours.opens, OpeningHours.closes)
+    .add_columns(OpeningHours.from_on, OpeningHours.until_on, OpeningHours.every_weeks)
+    .where(OpeningHours.counter_id.in_(bindparam("counters", expanding=True)))
+    .where(or_(OpeningHours.until_on.is_(None), OpeningHours.until_on >= bindparam("on")))
+    .order_by(OpeningHours.opens)
+)
 
 
-def changes_to_come(counter_ids: Iterable[int], on: date) -> dict[int, list[date]]:
-    """For each counter the days after this date on which its hours change."""
-    query = select(OpeningHours.counter_id, OpeningHours.from_on, OpeningHours.until_on)
-    found: dict[int, set[date]] = defaultdict(set)
-    for id, from_on, until_on in db.session.execute(query.where(OpeningHours.counter_id.in_(list(counter_ids)))):
-        found[id] |= {from_on, *([until_on + timedelta(days=1)] if until_on else [])}
-    return {id: sorted(day for day in days if day > on) for id, days in found.items()}
+@dataclass(frozen=True)
+class Hours:
+    """The hours of a counter from a date on."""
+
+    on: date
+    rules: Sequence[WeeklyRule]  # those that are not over, by when they open
+
+    @property
+    def week(self) -> Week:
+        """The hours of the seven days from the date on, Monday first."""
+        days = {day.weekday(): day for day in (self.on + timedelta(days=n) for n in range(7))}
+        found: list[list[tuple[int, int]]] = [[] for _day in days]
+        for rule in self.rules:
+            if rule.holds_on(days[rule.weekday]):
+                found[rule.weekday].append((rule.opens, rule.closes))
+        return tuple(map(tuple, found))
+
+    @property
+    def changes(self) -> list[date]:
+        """The days after the date on which the hours change."""
+        ends = {rule.until_on + timedelta(days=1) for rule in self.rules if rule.until_on}
+        return sorted(day for day in ends | {rule.from_on for rule in self.rules} if day > self.on)
+
+
+def hours_from(counter_ids: Sequence[int], on: date) -> dict[int, Hours]:
+    """The hours of each counter from this date on."""
+    rules: dict[int, list[WeeklyRule]] = {id: [] for id in counter_ids}
+    for counter_id, *rule in run(_RULES, {"counters": list(counter_ids), "on": on}):
+        rules[counter_id].append(WeeklyRule(*rule))
+    return {id: Hours(on, found) for id, found in rules.items()}
 
 
 def closures_to_come(municipality: Municipality, now: datetime) -> Sequence[Closure]:

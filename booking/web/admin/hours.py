@@ -18,8 +18,8 @@ from wtforms.utils import unset_value
 from wtforms.validators import DataRequired, Optional
 
 from booking.spoken import weekday as name_of_day
-from booking.townhall.calendar import Week, changes_to_come, weeks
-from booking.townhall.models import Counter, Office
+from booking.townhall.calendar import hours_from
+from booking.townhall.models import Counter, Desk, Office
 from booking.townhall.plans import NewHours
 from booking.townhall.week import Unreadable, stretches_of, written
 from booking.web.admin import admin
@@ -92,10 +92,9 @@ class HoursForm(FlaskForm):  # type: ignore[misc]
 def hours() -> ResponseReturnValue:
     """The week of each counter of an office (?office=), to choose those that get new hours."""
     desks = managed_desks(current_staff())
-    offices = _offices()
-    chosen = next(
-        (one for one in offices if str(one.id) == request.args.get("office")), offices[0] if offices else None
-    )
+    offices = _offices(desks)
+    asked = request.args.get("office")
+    chosen = next((one for one in offices if str(one.id) == asked), offices[0] if offices else None)
     shown = [desk for desk in desks if chosen is not None and desk.office_id == chosen.id]
     ids = [counter.id for desk in shown for counter in desk.counters]
     return render_template(
@@ -103,8 +102,7 @@ def hours() -> ResponseReturnValue:
         offices=offices,
         chosen=chosen,
         desks=shown,
-        weeks=weeks(ids, today()),
-        coming=changes_to_come(ids, today()),
+        hours=hours_from(ids, today()),
     )
 
 
@@ -113,7 +111,8 @@ def hours_new() -> ResponseReturnValue:
     """The form for the counters of the address (?counter=), with the hours of the first of them."""
     counters = _counters(request.args.getlist("counter"))
     tomorrow = today() + timedelta(days=1)
-    week: Week = weeks([counters[0].id], tomorrow)[counters[0].id]
+    first = counters[0].id
+    week = hours_from([first], tomorrow)[first].week
     return _page(HoursForm(data={"week": week, "from_on": tomorrow, "every_weeks": 1}), counters)
 
 
@@ -134,8 +133,8 @@ def set_hours() -> ResponseReturnValue:
     return decide(plan, words)
 
 
-def _offices() -> Sequence[Office]:
-    ids = {desk.office_id for desk in managed_desks(current_staff())}
+def _offices(desks: Sequence[Desk]) -> Sequence[Office]:
+    ids = {desk.office_id for desk in desks}
     return [office for office in here().offices.values() if office.id in ids]
 
 
