@@ -75,7 +75,10 @@ def managed_desks(account: Staff) -> Sequence[Desk]:
     return [desk for desk in here().desks if may(account, Role.MANAGER, desk.id)]
 
 
-def managed_counters(account: Staff) -> dict[int, Counter]:
+def managed_counters(account: Staff) -> Mapping[int, Counter]:
+    """The counters of these desks, by their ids."""
+    if may(account, Role.MANAGER, None):
+        return here().counters
     return {counter.id: counter for desk in managed_desks(account) for counter in desk.counters}
 
 

@@ -54,7 +54,8 @@ class ClosureForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        self.offices.choices = [(one.id, one.name(language())) for one in _whole_offices()]
+        spoken = language()
+        self.offices.choices = [(one.id, one.name(spoken)) for one in _whole_offices()]
         self.counters.choices = [(id, "") for id in managed_counters(current_staff())]
 
     def validate_offices(self, field: Field) -> None:
@@ -123,8 +124,8 @@ def closures() -> ResponseReturnValue:
 @admin.get("/closures/new")
 def closures_new() -> ResponseReturnValue:
     """The form; the day and the office may stand in the address (?on=, ?office=)."""
-    whole = [office.id for office in _whole_offices()]
-    offices = [id for id in whole if str(id) == request.args.get("office")] or (whole if len(whole) == 1 else [])
+    whole, asked = [office.id for office in _whole_offices()], request.args.get("office")
+    offices = [id for id in whole if str(id) == asked] or (whole if len(whole) == 1 else [])
     return _page(ClosureForm(data={"first_on": _asked_day(), "offices": offices, "counters": []}))
 
 
@@ -170,13 +171,11 @@ def close_on_holidays() -> ResponseReturnValue:
 
 def _whole_offices() -> Sequence[Office]:
     """The offices of which the member of staff manages every desk."""
-    account = current_staff()
+    account, offices = current_staff(), list(here().offices.values())
+    if may(account, Role.MANAGER, None):
+        return offices
     managed = {desk.id for desk in managed_desks(account)}
-    return [
-        office
-        for office in here().offices.values()
-        if may(account, Role.MANAGER, None) or (office.desks and all(desk.id in managed for desk in office.desks))
-    ]
+    return [office for office in offices if office.desks and all(desk.id in managed for desk in office.desks)]
 
 
 def _is_mine(closure: Closure, whole: set[int], counters: Mapping[int, object]) -> bool:
@@ -192,10 +191,11 @@ def _asked_day() -> date:
 
 def _page(form: ClosureForm) -> str:
     """The form; where there are many offices, with the counters of the one that is asked for (?office=) or ticked."""
-    desks, ticked = managed_desks(current_staff()), set(form.counters.data or ())
+    desks, counters = managed_desks(current_staff()), here().counters
+    marked = {counters[id].desk_id for id in form.counters.data or () if id in counters}
     places = list({desk.office_id: desk.office for desk in desks}.values())
     wanted = request.args.get("office") or next((str(id) for id in form.offices.data or ()), "")
     asked = next((one for one in places if str(one.id) == wanted), None)
     if len(places) > MANY:
-        desks = [one for one in desks if one.office is asked or any(c.id in ticked for c in one.counters)]
+        desks = [one for one in desks if one.office is asked or one.id in marked]
     return render_template("admin/closure.html", form=form, desks=desks, places=places, asked=asked)

@@ -120,8 +120,9 @@ def add_desk(office_id: int) -> ResponseReturnValue:
 @admin.get("/desks/<int:id>")
 def offices_desk(id: int) -> ResponseReturnValue:
     """A desk, its counters, and the way to who does what."""
-    row = _desk(id)
-    return _page(DeskForm(obj=row), row)
+    desk = next((one for one in here().desks if one.id == id), None) or abort(404)
+    require_in(Role.MANAGER, desk.office_id)
+    return _page(DeskForm(obj=desk), desk)
 
 
 @admin.post("/desks/<int:id>")
