@@ -21,12 +21,14 @@ def locale_of(language: str) -> str:
     return _LOCALES.get(language, language)
 
 
+@lru_cache(maxsize=64)
 def language_name(language: str) -> str:
     """The name of the language in itself: "Nederlands"."""
     name = Locale.parse(language).get_display_name(language) or language
     return name[:1].upper() + name[1:]
 
 
+@lru_cache(maxsize=1024)
 def country_name(code: str, language: str) -> str:
     """The name of a country by its two letters (ISO 3166-1): "België"."""
     name: str = Locale.parse(language).territories[code]
@@ -81,16 +83,19 @@ def wall_clock(minutes: int) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
+@lru_cache(maxsize=64)
 def weekday(number: int, language: str) -> str:
     """0 is Monday: "maandag"."""
     return format_date(date(2024, 1, 1) + timedelta(days=number), "EEEE", locale=locale_of(language))
 
 
+@lru_cache(maxsize=64)
 def short_weekday(number: int, language: str) -> str:
     """0 is Monday: "ma"."""
     return format_date(date(2024, 1, 1) + timedelta(days=number), "EEEEEE", locale=locale_of(language))
 
 
+@lru_cache(maxsize=256)
 def month(on: date, language: str) -> str:
     """ "december 2026"."""
     return format_date(on, "LLLL y", locale=locale_of(language))
@@ -104,6 +109,7 @@ def euros(amount: Decimal, language: str) -> str:
     return format_currency(amount, "EUR", short, locale=locale, currency_digits=False)
 
 
+@lru_cache(maxsize=1024)
 def phone(number: str) -> str:
     """ "+32 470 12 34 56", as people write it."""
     return phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.INTERNATIONAL)

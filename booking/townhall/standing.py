@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, bindparam, select
@@ -75,17 +76,17 @@ def standing(slug: str) -> tuple[Standing, Numbers] | None:
 
     One read outside any transaction, and nothing else while the municipality is as it was.
     """
-    rows = read_once(_NUMBERS, slug=slug)
+    rows: Sequence[Any] = read_once(_NUMBERS, slug=slug)
     if not rows:
         return None
     kept = _kept.setdefault(db.engine, {})
     found = kept.get(slug)
-    if found is None or found.revision < rows[0].revision:
+    if found is None or found.revision < rows[0][0]:
         found = _load(slug)
         kept[slug] = found
-    offices = [row for row in rows if row.id is not None]
-    numbers = ({row.id: row.office_revision for row in offices}, {row.id: row.activity for row in offices})
-    return found, Numbers(*numbers)
+    revisions = {id: revision for _town, id, revision, _activity in rows if id is not None}
+    activities = {id: activity for _town, id, _revision, activity in rows if id is not None}
+    return found, Numbers(revisions, activities)
 
 
 def _load(slug: str) -> Standing:

@@ -96,7 +96,10 @@ def now() -> datetime:
 
 def today() -> date:
     """The local date of the municipality."""
-    return now().astimezone(ZoneInfo(town().zone)).date()
+    if "today" not in g:
+        g.today = now().astimezone(ZoneInfo(town().zone)).date()
+    found: date = g.today
+    return found
 
 
 def outside(path: str) -> str:
@@ -173,9 +176,10 @@ def boxes(name: str, choices: Iterable[tuple[object, str]], ticked: Collection[o
     """Boxes to tick, for as many things as a big city has."""
     made = [
         f'<div class="kern-form-check"><input class="kern-form-check__checkbox" type="checkbox"'
-        f' id="{name}-{escape(value)}" name="{name}" value="{escape(value)}"{" checked" if value in ticked else ""}>'
-        f'<label class="kern-label" for="{name}-{escape(value)}">{escape(words)}</label></div>'
+        f' id="{name}-{given}" name="{name}" value="{given}"{" checked" if value in ticked else ""}>'
+        f'<label class="kern-label" for="{name}-{given}">{escape(words)}</label></div>'
         for value, words in choices
+        for given in (escape(value),)
     ]
     return Markup("".join(made))  # noqa: S704
 
