@@ -115,7 +115,7 @@ class Office(Base):
     desks: Mapped[list[Desk]] = relationship(back_populates="office", order_by="Desk.position")
 
     def name(self, language: str) -> str:
-        return spoken(self.names, language, self.municipality.language)
+        return self.names.get(language) or spoken(self.names, language, self.municipality.language)
 
 
 class Way(Base):
@@ -184,7 +184,7 @@ class Desk(Base):
     counters: Mapped[list[Counter]] = relationship(back_populates="desk", order_by="Counter.number")
 
     def name(self, language: str) -> str:
-        return spoken(self.names, language, self.office.municipality.language)
+        return self.names.get(language) or spoken(self.names, language, self.office.municipality.language)
 
 
 class Counter(Base):

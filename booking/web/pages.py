@@ -164,24 +164,13 @@ def office_options(offices: Iterable[Office], chosen: Office | None = None) -> M
 
 
 def options(rows: Iterable[tuple[object, str, bool]]) -> Markup:
-    """Options: the value of each, what it says, and whether it is chosen."""
-    made = [
-        f'<option value="{escape(value)}"{" selected" if is_chosen else ""}>{escape(words)}</option>'
-        for value, words, is_chosen in rows
-    ]
-    return Markup("".join(made))  # noqa: S704
+    """Options: the value of each, what it says, and whether it is chosen. For names of offices, desks and services."""
+    return Markup("".join([_option(*row) for row in rows]))  # noqa: S704
 
 
 def boxes(name: str, choices: Iterable[tuple[object, str]], ticked: Collection[object]) -> Markup:
     """Boxes to tick, for as many things as a big city has."""
-    made = [
-        f'<div class="kern-form-check"><input class="kern-form-check__checkbox" type="checkbox"'
-        f' id="{name}-{given}" name="{name}" value="{given}"{" checked" if value in ticked else ""}>'
-        f'<label class="kern-label" for="{name}-{given}">{escape(words)}</label></div>'
-        for value, words in choices
-        for given in (escape(value),)
-    ]
-    return Markup("".join(made))  # noqa: S704
+    return Markup("".join([_box(name, value, words, value in ticked) for value, words in choices]))  # noqa: S704
 
 
 def failure(status: int, title: str, text: str) -> tuple[str, int]:
@@ -202,6 +191,22 @@ def _clock_button(tick: int, office_id: int, zone: str, language: str, year: int
     at = moment_of(tick)
     said = spoken.start(at, zone, language, date(year, 1, 1))
     return button.format(office_id, tick, said, spoken.clock_time(at, zone, language))
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _option(value: object, words: str, is_chosen: bool) -> str:
+    """A big city has hundreds on a page, which say the same on each."""
+    return f'<option value="{escape(value)}"{" selected" if is_chosen else ""}>{escape(words)}</option>'
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _box(name: str, value: object, words: str, is_ticked: bool) -> str:
+    id = f"{name}-{escape(value)}"
+    return (
+        f'<div class="kern-form-check"><input class="kern-form-check__checkbox" type="checkbox"'
+        f' id="{id}" name="{name}" value="{escape(value)}"{" checked" if is_ticked else ""}>'
+        f'<label class="kern-label" for="{id}">{escape(words)}</label></div>'
+    )
 
 
 @lru_cache(maxsize=256)

@@ -45,11 +45,11 @@ class Answer:
 @admin.get("/why")
 def why() -> ResponseReturnValue:
     """The question as a form, and the answer for each office that does the service (?service=&on=&at=, &office=)."""
-    service = here().service(request.args.get("service", ""))
-    moment = _moment()
+    service, spoken = here().service(request.args.get("service", "")), language()
+    moment, place = _moment(), _asked_office()
     answers: Sequence[Answer] = []
     if service is not None and moment is not None:
-        answers = [_answer(office, Demand(service, _people(service)), moment) for office in _offices(service)]
+        answers = [_answer(office, Demand(service, _people(service)), moment) for office in _offices(service, place)]
     return render_template(
         "admin/why.html",
         chosen=service,
@@ -61,22 +61,22 @@ def why() -> ResponseReturnValue:
         words=WORDS,
         rule_in_words=_rule_in_words,
         counters=here().counters,
-        services=options((one.key, one.text(language()).name, one is service) for one in here().services),
+        services=options((one.key, one.text(spoken).name, one is service) for one in here().services),
         places=list(here().offices.values()),
-        place=_asked_office(),
+        place=place,
     )
 
 
 def _asked_office() -> Office | None:
     """The office that is asked about (?office=); where there are many, the first."""
     places = list(here().offices.values())
-    found = next((one for one in places if str(one.id) == request.args.get("office", "")), None)
+    asked = request.args.get("office", "")
+    found = next((one for one in places if str(one.id) == asked), None)
     return found or (places[0] if len(places) > MANY else None)
 
 
-def _offices(service: Service) -> Sequence[Office]:
+def _offices(service: Service, asked: Office | None) -> Sequence[Office]:
     """The office that is asked about, or all; those that do the service."""
-    asked = _asked_office()
     return [office for office in here().offices_for(service) if asked is None or office.id == asked.id]
 
 
