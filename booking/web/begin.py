@@ -10,7 +10,6 @@ from flask import Blueprint, abort, current_app, redirect, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length
@@ -23,7 +22,7 @@ from booking.spoken import language_name, weekday
 from booking.web.admin.fields import EmailField, SeveralField, WholeField, line
 from booking.web.admin.hours import WeekField
 from booking.web.admin.town import countries, dialled, zones
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.language import preferred_of_all
 from booking.web.pages import failure, now
 from booking.web.towns import OUR_OWN
@@ -33,7 +32,7 @@ begin = Blueprint("begin", __name__)
 WEEK = tuple(((540, 720), (780, 960)) if day < 5 else () for day in range(7))
 
 
-class BeginForm(FlaskForm):  # type: ignore[misc]
+class BeginForm(Form):
     """What a town hall needs to be booked."""
 
     name = line(_l("Name of the municipality"), _l("Enter the name of the municipality."), 80)

@@ -6,13 +6,12 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import Field, StringField, ValidationError
 
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 
 
-class TypedForm(FlaskForm):  # type: ignore[misc]
+class TypedForm(Form):
     """Asks for the name of what a step ends; `step` tells apart the fields of several steps on one page."""
 
     typed = StringField(_l("Type the name to confirm"), filters=[stripped])

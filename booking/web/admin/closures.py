@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import DateField, Field, SelectField, TimeField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Optional
@@ -24,6 +23,7 @@ from booking.townhall.plans import Closing, Reopening, Stretch
 from booking.web.admin import admin
 from booking.web.admin.changes import decide, managed_counters, managed_desks
 from booking.web.admin.fields import ByLanguage, SeveralField
+from booking.web.forms import Form
 from booking.web.guards import current_staff, may, require
 from booking.web.language import language
 from booking.web.pages import MANY, now, today
@@ -40,7 +40,7 @@ REASONS = {
 LONGEST = timedelta(days=366)
 
 
-class ClosureForm(FlaskForm):  # type: ignore[misc]
+class ClosureForm(Form):
     """What is closed, from when to when, and why."""
 
     offices = SeveralField(_l("Whole offices"), coerce=int)

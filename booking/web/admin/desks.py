@@ -12,7 +12,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from flask_wtf import FlaskForm
 from sqlalchemy import delete, insert, select
 from wtforms import Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -27,7 +26,7 @@ from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, EmailField, WholeField
 from booking.web.admin.frame import back_to, saved
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import require_in
 from booking.web.pages import now
 from booking.web.towns import here, town
@@ -72,7 +71,7 @@ class Waves(Field):
             )
 
 
-class DeskForm(FlaskForm):  # type: ignore[misc]
+class DeskForm(Form):
     """A department's front in an office."""
 
     names = ByLanguage(_l("Name"), 80)

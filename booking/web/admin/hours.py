@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from flask_wtf import FlaskForm
 from wtforms import DateField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.utils import unset_value
@@ -24,6 +23,7 @@ from booking.townhall.plans import NewHours
 from booking.townhall.week import Unreadable, stretches_of, written
 from booking.web.admin import admin
 from booking.web.admin.changes import decide, managed_counters, managed_desks
+from booking.web.forms import Form
 from booking.web.guards import current_staff
 from booking.web.language import language
 from booking.web.pages import today
@@ -60,7 +60,7 @@ class WeekField(Field):
         return tuple((day, opens, closes) for day, found in enumerate(self.data) for opens, closes in found)
 
 
-class HoursForm(FlaskForm):  # type: ignore[misc]
+class HoursForm(Form):
     """From when to when which hours hold."""
 
     week = WeekField(_l("Hours"))

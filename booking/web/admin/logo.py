@@ -8,7 +8,6 @@ from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import FileField
 
 from booking.db import db
@@ -19,12 +18,13 @@ from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage
 from booking.web.admin.frame import back_to, saved
+from booking.web.forms import Form
 from booking.web.guards import require
 from booking.web.pages import now
 from booking.web.towns import town
 
 
-class LogoForm(FlaskForm):  # type: ignore[misc]
+class LogoForm(Form):
     file = FileField(_l("Picture"))
     texts = ByLanguage(_l("What it shows, in words"), 120, needs="none")
 

@@ -8,7 +8,6 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import Field, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -22,7 +21,7 @@ from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, EmailField, SeveralField, WholeField, line
 from booking.web.admin.frame import back_to, managed_offices, matching, saved
 from booking.web.admin.town import dialled
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import current_staff, may, require, require_in
 from booking.web.pages import now, paged
 from booking.web.towns import here, town
@@ -63,7 +62,7 @@ class WaysField(Field):
         db.session.flush()
 
 
-class OfficeForm(FlaskForm):  # type: ignore[misc]
+class OfficeForm(Form):
     """An office as citizens read about it."""
 
     names = ByLanguage(_l("Name"), 80)

@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import refresh
-from flask_wtf import FlaskForm
 from wtforms import Field, StringField, ValidationError
 
 from booking.db import db
@@ -23,13 +22,13 @@ from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage
 from booking.web.admin.frame import back_to, saved
 from booking.web.citizen.before import questions_page
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import require
 from booking.web.pages import now, today
 from booking.web.towns import here, town
 
 
-class QuestionsForm(FlaskForm):  # type: ignore[misc]
+class QuestionsForm(Form):
     """What is asked before somebody comes, in every language."""
 
     online_url = StringField(_l("Web address where it can be done online"), filters=[stripped])

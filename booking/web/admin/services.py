@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext, refresh
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -29,7 +28,7 @@ from booking.web.admin.fields import ByLanguage, WholeField, lines_of
 from booking.web.admin.frame import back_to, matching, saved
 from booking.web.admin.reminders import Reminders
 from booking.web.citizen.find import service_page
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import require
 from booking.web.language import language
 from booking.web.pages import now, paged
@@ -57,7 +56,7 @@ class KeysField(Field):
         self.data = " ".join(valuelist).replace(",", " ").split()
 
 
-class ServiceForm(FlaskForm):  # type: ignore[misc]
+class ServiceForm(Form):
     """A service: what citizens read, and what decides its times."""
 
     name = ByLanguage(_l("Name"), NAME_LENGTH, needs="every")

@@ -8,7 +8,6 @@ from flask import abort, current_app, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, PasswordField, ValidationError
 
 from booking import links
@@ -19,6 +18,7 @@ from booking.staff.openid import Endpoints, Unreachable, asked, is_fit
 from booking.web.admin import admin
 from booking.web.admin.fields import line
 from booking.web.admin.frame import back_to, saved
+from booking.web.forms import Form
 from booking.web.guards import current_staff, require
 from booking.web.pages import outside
 from booking.web.staff.provider import may_be_here, return_address
@@ -26,7 +26,7 @@ from booking.web.towns import town
 from booking.web.typed import TypedForm, not_typed, typed_forms
 
 
-class ProviderForm(FlaskForm):  # type: ignore[misc]
+class ProviderForm(Form):
     """What both sides must know; the secret is typed and never shown."""
 
     name = line(_l("What staff call it"), _l("Enter what staff call it, like town account."), 60)

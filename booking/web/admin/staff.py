@@ -12,7 +12,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -31,6 +30,7 @@ from booking.staff.models import EVERYWHERE, Place, Role, Staff
 from booking.web.admin import admin
 from booking.web.admin.fields import EmailField, line
 from booking.web.admin.frame import back_to, matching, saved
+from booking.web.forms import Form
 from booking.web.guards import require
 from booking.web.language import language
 from booking.web.pages import now, outside, paged
@@ -72,7 +72,7 @@ class RolesField(Field):
             raise ValidationError(_l("Administrators are of the whole municipality."))
 
 
-class StaffForm(FlaskForm):  # type: ignore[misc]
+class StaffForm(Form):
     """A member of staff, and what they may do where."""
 
     name = line(_l("Name"), _l("Enter the name."), 120)

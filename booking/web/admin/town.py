@@ -10,7 +10,6 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired
@@ -27,7 +26,7 @@ from booking.web.admin import admin
 from booking.web.admin.fields import ByLanguage, ClockField, EmailField, SeveralField, WholeField, line
 from booking.web.admin.frame import back_to, saved
 from booking.web.admin.reminders import Reminders
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import require
 from booking.web.language import language
 from booking.web.pages import now
@@ -49,7 +48,7 @@ def zones() -> list[SelectChoice]:
     return [SelectChoice(name, name.removeprefix("Europe/").replace("_", " ")) for name in names]
 
 
-class TownForm(FlaskForm):  # type: ignore[misc]
+class TownForm(Form):
     """What an administrator decides about the municipality."""
 
     names = ByLanguage(_l("Name"), 80)

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import login_user
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired, EqualTo, Length
 
@@ -32,7 +31,7 @@ from booking.staff.identity import are_passwords_allowed, identity_of, provider_
 from booking.staff.invitations import Ended, whose
 from booking.staff.models import Staff
 from booking.staff.twofactor import accept, accept_recovery, address, codes_left, recovery_codes, secret
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import current_staff
 from booking.web.language import language
 from booking.web.pages import now
@@ -46,7 +45,7 @@ CODES_SHOWN = "codes"  # in the session: since when they may be looked at
 BY_PROVIDER, AGAIN = "by_provider", "asks_again"  # in the session: came from there; is to be asked who it is
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(Form):
     password = PasswordField(
         _l("New password"),
         validators=[
@@ -59,11 +58,11 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class OwnPasswordForm(FlaskForm):  # type: ignore[misc]
+class OwnPasswordForm(Form):
     password = PasswordField(_l("Password"), validators=[DataRequired(_l("Enter your password."))])
 
 
-class DigitsForm(FlaskForm):  # type: ignore[misc]
+class DigitsForm(Form):
     digits = StringField(
         _l("Six digits"), filters=[stripped], validators=[DataRequired(_l("Enter the six digits of your app."))]
     )

@@ -11,7 +11,6 @@ from flask import abort, current_app, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import DateField, Field, RadioField, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import DataRequired, Length, Optional
@@ -29,7 +28,7 @@ from booking.calendars.subscriptions import (
 from booking.db import db
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
-from booking.web.forms import stripped
+from booking.web.forms import Form, stripped
 from booking.web.guards import current_staff, may
 from booking.web.language import language
 from booking.web.pages import now, outside, today
@@ -46,7 +45,7 @@ DETAILS = {
 }
 
 
-class ChangeForm(FlaskForm):  # type: ignore[misc]
+class ChangeForm(Form):
     name = StringField(
         _l("Who subscribes, or where"),
         filters=[stripped],
