@@ -31,16 +31,14 @@ DESKS = {"civil": 1, "building": 3, "economy": 4}  # each in every so many offic
 HOURS = (("08:00", "18:00"),)  # as the appointments of the bench lie
 NAME = "city"  # of its database
 SECONDS = 0.4  # of a burst; a round has one of each side
-PAGE_BAR, AGENDA_BAR = 6, 8  # as for the pages of a small town
-OFFICES_BAR = 9  # of a page that asks all offices for their times
-STAFF_BAR = 10  # of administration, which reads the account, its roles and the rows of its forms
+PAGE_BAR, STAFF_BAR = 6, 8  # as for the pages of a small town
 
 PAGES = {
     "front page": ("/nl/", PAGE_BAR),
     "search": ("/nl/services?q=paspoort", PAGE_BAR),
-    "service over all offices": ("/nl/service/eid_apply", OFFICES_BAR),
+    "service over all offices": ("/nl/service/eid_apply", PAGE_BAR),
     "service at one office": ("/nl/service/eid_apply?office={office}", PAGE_BAR),
-    "agenda of a desk": ("/staff/agenda/{desk}/{day}", AGENDA_BAR),
+    "agenda of a desk": ("/staff/agenda/{desk}/{day}", STAFF_BAR),
     "list of services": ("/staff/admin/services", STAFF_BAR),
     "list of offices": ("/staff/admin/offices", STAFF_BAR),
     "one desk": ("/staff/admin/desks/{desk}", STAFF_BAR),
