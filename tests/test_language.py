@@ -8,11 +8,11 @@ from flask_babel import force_locale
 SAID = "{{ _('Counter %(number)s', number=given) }}"
 
 
-def test_what_is_put_into_a_text_is_escaped(app: Flask) -> None:
-    with app.app_context(), force_locale("nl"):
-        said = app.jinja_env.from_string(SAID).render(given="<b>3</b>")
+def test_what_is_put_into_a_text_is_escaped_and_the_text_is_not(app: Flask) -> None:
+    page = app.jinja_env.from_string("{{ _('<b>%(name)s</b>', name=given) }}{{ _('<hr>') }}")
 
-    assert said == "Loket &lt;b&gt;3&lt;/b&gt;"
+    with app.app_context(), force_locale("nl"):
+        assert page.render(given="<i>Ann</i>") == "<b>&lt;i&gt;Ann&lt;/i&gt;</b><hr>"
 
 
 def test_in_plain_mails_it_is_left_as_it_is(app: Flask) -> None:
