@@ -34,7 +34,7 @@ CATALOGUE = (Path(__file__).parent.parent / "booking" / "demo" / "services.csv")
 
 def send(visitor: Visitor, content: bytes) -> Page:
     """Sends a file to look at."""
-    form = visitor.get(f"{ADMIN}/exchange").form("/import")
+    form = next(form for form in visitor.get(f"{ADMIN}/exchange").forms if "file" in form.values)
     return visitor.post(form.action, {**form.values, "file": (io.BytesIO(content), "a file.csv")})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,11 +19,12 @@ from booking.appointments.offers import Demand
 from booking.db import begin_write, db
 from booking.links import own_path
 from booking.staff.audit import citizen_of
+from booking.staff.models import Staff
 from booking.townhall.models import Municipality, Office, Service
 from tests.conftest import KEYS, MONDAY
 from tests.factories import Town, make_counter, make_desk, make_hours, make_office, make_service
 from tests.pages import Page, Visitor
-from tests.test_admin import ADMIN
+from tests.test_admin import ADMIN, fill
 from tests.test_staff_pages import signed_in
 
 pytestmark = pytest.mark.townhall
@@ -177,3 +179,44 @@ def test_an_appointment_moves_within_its_office_or_to_one_that_is_chosen(app: Fl
 
     assert (offices(page), offices(other)) == ({"33"}, {"7"})
     assert next(form for form in page.forms if form.method == "get").values["office"] == "33"
+
+
+def test_a_way_to_another_office_is_added_by_its_name(app: Flask, town: Town, city: None) -> None:
+    """The page lists the ways that there are, and not a field for each of the sixty."""
+    mia, path = signed_in(app, "mia"), f"/offices/{town.office_id}"
+    assert not [name for name in form_of(mia, path) if name.startswith("ways-") and "add" not in name]
+    with app.app_context():
+        near, far = db.session.scalars(select(Office.id).order_by(Office.id)).all()[7:9]
+    typed = {"ways-add-0": str(near), "ways-add-0-minutes": "7", "ways-add-2": str(far), "ways-add-2-minutes": "40"}
+
+    assert fill(mia, path, **{**typed, "ways-add-2-minutes": ""}).status == 422
+    assert fill(mia, path, **{**typed, "ways-add-2": ""}).status == 422
+    assert fill(mia, path, **typed).status == 303
+
+    given = {name: text for name, text in form_of(mia, path).items() if name.startswith("ways-") and text}
+    assert given == {f"ways-{near}": "7", f"ways-{far}": "40"}
+    fill(mia, path, **{f"ways-{far}": ""})
+    assert form_of(mia, f"/offices/{near}")[f"ways-{town.office_id}"] == "7"  # the same way back
+    assert f"ways-{town.office_id}" not in form_of(mia, f"/offices/{far}")
+
+
+def test_a_role_at_another_place_is_added_by_its_name(app: Flask, town: Town, city: None) -> None:
+    ann = signed_in(app, "ann")
+    with app.app_context():
+        office_id = db.session.scalars(select(Office.id).order_by(Office.id)).all()[7]
+        id = db.session.scalars(select(Staff.id).where(Staff.email == "dora@testdorp.example.org")).one()
+    path, place = f"/staff/{id}", f"role-office-{office_id}"
+    before = form_of(ann, path)
+    assert [name for name in before if name.startswith("role-") and "add" not in name] == ["role-all", "role-desk-1"]
+
+    refused = ann.post(f"{ADMIN}{path}", {**before, "role-add-1": place})
+    assert refused.status == 422 and "Choose both where and which role" in refused.text
+    assert ann.post(f"{ADMIN}{path}", {**before, "role-add-1": place, "role-add-1-role": "lead"}).status == 303
+
+    after = form_of(ann, path)
+    assert (after["role-desk-1"], after[place]) == ("manager", "lead")
+
+
+def form_of(visitor: Visitor, path: str) -> dict[str, Any]:
+    """What the main form of the page would send."""
+    return next(form.values for form in visitor.get(f"{ADMIN}{path}").forms if {"address", "email"} & set(form.values))

@@ -260,6 +260,8 @@ def test_what_an_import_changed_can_be_put_back(app: Flask, town: Town, ann: Vis
 
     done = ann.send(answer(send(ann, changed.getvalue())))
     assert "All of it is imported." in done.text and rows(app, (*COUNTED, "upload")) != before
+    left = ann.get(f"{ADMIN}/exchange")  # the way back stands there, too
+    assert answer(left).values["upload"] == answer(done).values["upload"]
     looked = ann.send(answer(done))
     assert "passport : minutes: 20 → 15" in looked.text and "What the file would change" in looked.text
     assert "All of it is imported." in ann.send(answer(looked)).text

@@ -90,7 +90,12 @@ class Import:
     @property
     def is_empty(self) -> bool:
         """Whether nothing differs."""
-        return not any(outcome.differences for outcome in self.outcomes)
+        return self.differing == 0
+
+    @property
+    def differing(self) -> int:
+        """How many lines add or change something."""
+        return sum(len(outcome.differences) for outcome in self.outcomes)
 
     def preview(self) -> Iterator[int]:
         """Carries all of it in, and finds whom it hits; after each line says how many are done. Roll it back."""

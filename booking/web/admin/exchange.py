@@ -24,7 +24,7 @@ from booking.appointments.occupancy import SlotTaken
 from booking.db import begin_write, db
 from booking.exchange.archive import archive
 from booking.exchange.imports import PARTS, Import
-from booking.exchange.models import keep, kept, let_go
+from booking.exchange.models import KEPT_FOR, Upload, keep, keep_way_back, kept, let_go, way_back_of
 from booking.planning.impact import Decision, Meanwhile
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
@@ -41,8 +41,7 @@ STEP = 5  # percent between two signs of progress
 
 @admin.get("/exchange")
 def exchange() -> ResponseReturnValue:
-    require(Role.ADMINISTRATOR, None)
-    return _page()
+    return _page(require(Role.ADMINISTRATOR, None))
 
 
 @admin.post("/exchange/import")
@@ -54,7 +53,9 @@ def exchange_import() -> ResponseReturnValue:
     account = require(Role.ADMINISTRATOR, None)
     found = _sent(account)
     if found is None:
-        return _page([_("Choose the file once more: it has been imported, or was sent more than a day ago.")]), 422
+        return _page(
+            account, [_("Choose the file once more: it has been imported, or was sent more than a day ago.")]
+        ), 422
     id, content = found
     db.session.commit()
     begin_write()
@@ -63,7 +64,7 @@ def exchange_import() -> ResponseReturnValue:
         is_overtaken = running.is_overtaken()
     except SheetError as error:
         db.session.rollback()
-        return _page(error.problems), 422
+        return _page(account, error.problems), 422
     get_flashed_messages()  # read now: once the answer has begun, no cookie can say so any more
     drawn = stream_template("admin/importing.html", running=running)
     answer = Response(drawn, 409 if is_overtaken else 200, mimetype="text/html")
@@ -99,7 +100,6 @@ class Running:
         self.problems: list[str] = []
         self.is_broken = self.is_done = False
         self.decided: Mapping[int, Decision] | None = None  # what did not hold any more, and must be looked at again
-        self.way_back: int | None = None  # the upload that puts back what was changed
         self.found = self._read()
 
     def _read(self) -> Import:
@@ -147,8 +147,7 @@ class Running:
             yield from self._steps(self.found.preview())
         else:
             let_go(self.sent.upload)
-            if back := self.found.way_back():
-                self.way_back = keep(self.sent.account, back, now()).id
+            keep_way_back(self.sent.account, self.found.way_back(), now())
             db.session.commit()
             self.is_done = True
 
@@ -156,9 +155,14 @@ class Running:
         said = -STEP
         for done in steps:
             percent = 100 * done // self.found.lines
-            if percent >= said + STEP:
+            if percent >= said + STEP or percent == 100 > said:
                 said = percent
                 yield percent
+
+    @property
+    def way_back(self) -> Upload | None:
+        """The file that puts back what was changed."""
+        return way_back_of(self.sent.account, now()) if self.is_done else None
 
     def hit(self) -> dict[str, Any]:
         """What the page shows of those whom new hours hit."""
@@ -178,5 +182,6 @@ def export() -> ResponseReturnValue:
     return answer
 
 
-def _page(problems: list[str] | None = None) -> str:
-    return render_template("admin/exchange.html", problems=problems or [], parts=PARTS)
+def _page(account: Staff, problems: list[str] | None = None) -> str:
+    back = way_back_of(account, now())
+    return render_template("admin/exchange.html", problems=problems or [], parts=PARTS, back=back, kept_for=KEPT_FOR)

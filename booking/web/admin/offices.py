@@ -8,7 +8,6 @@ from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
 from wtforms import Field, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.utils import unset_value
@@ -23,42 +22,67 @@ from booking.web.admin.frame import back_to, managed_offices, matching, saved
 from booking.web.admin.town import dialled
 from booking.web.forms import Form, stripped
 from booking.web.guards import current_staff, may, require, require_in
-from booking.web.pages import now, paged
+from booking.web.pages import MANY, now, paged
 from booking.web.towns import here, town
 
 LONGEST_WAY = 120  # minutes
+ADDED = 3  # ways that are added at once, where there are many offices
 
 
 class WaysField(Field):
-    """The minutes to each of the other offices, by its id; nothing where no visit shall combine them."""
+    """The minutes to other offices, by their ids; nothing where no visit shall combine them.
+
+    Each of the others has its field. Where there are many, only those with a way have one, and a few more are added by
+    choosing them from a list.
+    """
 
     def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
         super().process(None, data, extra_filters)
-        self.typed = {id: formdata.get(f"{self.name}-{id}", "").strip() for id in here().offices} if formdata else None
+        self.typed: dict[int, str] = {}
+        self.added = [("", "")] * ADDED
+        if formdata is not None:
+            names = {id: f"{self.name}-{id}" for id in here().offices}
+            self.typed = {id: formdata[name].strip() for id, name in names.items() if name in formdata}
+            rows = [(f"{self.name}-add-{n}", f"{self.name}-add-{n}-minutes") for n in range(ADDED)]
+            self.added = [(formdata.get(id, ""), formdata.get(minutes, "").strip()) for id, minutes in rows]
 
     def pre_validate(self, form: Any) -> None:
-        for minutes in (self.typed or {}).values():
+        for minutes in [*self.typed.values(), *(minutes for _id, minutes in self.added)]:
             if minutes and not (minutes.isascii() and minutes.isdigit() and int(minutes[:4]) <= LONGEST_WAY):
                 raise ValidationError(_l("Ways: enter minutes from 0 to 120, or nothing."))
+        if any(bool(id) != bool(minutes) for id, minutes in self.added):
+            raise ValidationError(_l("Ways: choose an office and enter the minutes, or leave both empty."))
 
     def populate_obj(self, obj: object, name: str) -> None:
         """Nothing: ways are rows of their own, see keep()."""
 
+    @staticmethod
+    def others(office: Office) -> list[Office]:
+        return [one for one in here().offices.values() if one.id != office.id]
+
     def rows(self, office: Office) -> list[tuple[Office, str]]:
-        """The other offices, each with the minutes that are known or were typed."""
+        """The other offices that have a field, each with the minutes that are known or were typed."""
         known = {other: str(minutes) for (one, other), minutes in here().ways.items() if one == office.id}
-        given = known if self.typed is None else self.typed
-        return [(one, given.get(one.id, "")) for one in here().offices.values() if one.id != office.id]
+        given, others = {**known, **self.typed}, self.others(office)
+        return [(one, given.get(one.id, "")) for one in others if len(others) <= MANY or one.id in given]
+
+    def adding(self, office: Office) -> list[tuple[Office | None, str]]:
+        """The rows in which one more is chosen: what was chosen and typed there."""
+        offices = {str(one.id): one for one in self.others(office)}
+        return [(offices.get(id), minutes) for id, minutes in self.added] if len(offices) > MANY else []
 
     def keep(self, office: Office) -> None:
-        """Writes down the ways from this office. Flushes."""
-        for old in db.session.scalars(select(Way).where((Way.one_id == office.id) | (Way.other_id == office.id))):
-            db.session.delete(old)
-        db.session.flush()
-        for other_id, minutes in (self.typed or {}).items():
-            if minutes and other_id != office.id:
-                one_id, last_id = sorted((office.id, other_id))
-                db.session.add(Way(one_id=one_id, other_id=last_id, minutes=int(minutes)))
+        """Writes down the ways from this office, of the offices that were sent. Flushes."""
+        others = {one.id for one in self.others(office)}
+        given = {**self.typed, **{int(id): minutes for id, minutes in self.added if id.isascii() and id.isdigit()}}
+        for other_id in others & set(given):
+            one_id, last_id = sorted((office.id, other_id))
+            row = db.session.get(Way, (one_id, last_id)) or Way(one_id=one_id, other_id=last_id)
+            if given[other_id]:
+                row.minutes = int(given[other_id])
+                db.session.add(row)
+            elif row in db.session:
+                db.session.delete(row)
         db.session.flush()
 
 

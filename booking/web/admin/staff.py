@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
+from markupsafe import Markup
 from sqlalchemy import select
 from wtforms import BooleanField, Field, SelectField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
@@ -33,10 +34,11 @@ from booking.web.admin.frame import back_to, matching, saved
 from booking.web.forms import Form
 from booking.web.guards import require
 from booking.web.language import language
-from booking.web.pages import now, outside, paged
+from booking.web.pages import MANY, now, options, outside, paged
 from booking.web.towns import here, town
 from booking.web.typed import TypedForm, not_typed, typed_forms
 
+ADDED = 3  # roles that are added at once, where there are many places
 TYPED = ("invite", "second-factor", "unlink")  # steps that end what only the owner can make again
 ROLES = {
     Role.CLERK: _l("Clerk: works with the agenda"),
@@ -49,23 +51,40 @@ ROLES = {
 
 
 class RolesField(Field):
-    """The roles of an account, by the place where each holds: in the municipality, in an office, at a desk."""
+    """The roles of an account, by the place where each holds: in the municipality, in an office, at a desk.
+
+    Each place has its field. Where there are many offices, only those with a role have one, and a few more are added
+    by choosing them from a list.
+    """
 
     data: dict[Place, Role]
 
     def rows(self) -> Iterator[tuple[str, str, Role | None, bool]]:
         """Of each place its name in the form, what it is called, the role, and whether it is the whole municipality."""
         for place, name, words in _places():
-            yield name, words, self.data.get(place), place == EVERYWHERE
+            if place in (EVERYWHERE, *self.data) or len(here().offices) <= MANY:
+                yield name, words, self.data.get(place), place == EVERYWHERE
+
+    def adding(self) -> list[tuple[Markup, str]]:
+        """The rows in which one more is chosen: the places, and the role that was chosen there."""
+        if len(here().offices) <= MANY:
+            return []
+        free = [(name, words) for place, name, words in _places() if place not in self.data]
+        return [(options((name, words, name == chosen) for name, words in free), role) for chosen, role in self.added]
 
     def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
         super().process(None, data, extra_filters)
-        self.data = dict(self.data or {})
+        self.data, self.added = dict(self.data or {}), [("", "")] * ADDED
         if formdata is not None:
-            typed = {place: formdata.get(name, "") for place, name, _words in _places()}
+            rows = [(f"role-add-{n}", f"role-add-{n}-role") for n in range(ADDED)]
+            self.added = [(formdata.get(place, ""), formdata.get(role, "")) for place, role in rows]
+            chosen = {place: role for place, role in self.added if place}
+            typed = {place: chosen.get(name) or formdata.get(name, "") for place, name, _words in _places()}
             self.data = {place: Role(text) for place, text in typed.items() if text in list(Role)}
 
     def pre_validate(self, form: Any) -> None:
+        if any(bool(place) != bool(role) for place, role in self.added):
+            raise ValidationError(_l("Choose both where and which role, or neither."))
         if not self.data:
             raise ValidationError(_l("Choose a role, in the municipality, in an office or at a desk."))
         if Role.ADMINISTRATOR in [role for place, role in self.data.items() if place != EVERYWHERE]:
