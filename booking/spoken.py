@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -70,6 +70,18 @@ def moment(at: datetime, zone: str, language: str, today: date | None = None) ->
     """ "donderdag 3 december, 10:20"."""
     local = at.astimezone(ZoneInfo(zone))
     return f"{day(local.date(), language, today)}, {clock_time(at, zone, language)}"
+
+
+def stretch(ends: tuple[datetime, datetime], zone: str, language: str, today: date | None = None) -> str:
+    """ "donderdag 3 december, 10:20–12:00"; of whole days the first and the last, of other days both moments."""
+    first, last = (at.astimezone(ZoneInfo(zone)) for at in ends)
+    if first.time() == last.time() == time.min:
+        last_day = last.date() - timedelta(days=1)
+        days = [day(on, language, today) for on in (first.date(), last_day)]
+        return days[0] if first.date() == last_day else " – ".join(days)
+    if first.date() == last.date():
+        return f"{moment(first, zone, language, today)}–{clock_time(last, zone, language)}"
+    return f"{moment(first, zone, language, today)} – {moment(last, zone, language, today)}"
 
 
 def start(at: datetime, zone: str, language: str, today: date | None = None) -> str:

@@ -16,6 +16,7 @@ from booking.delivery.wording import wording
 from booking.links import own_path
 from booking.outbox.models import Kind, Message, MessageState
 from booking.planning.models import Adjustment, Hit
+from booking.spoken import stretch
 from booking.staff.audit import citizen_of
 from booking.staff.models import Role
 from booking.townhall.models import Closure, Municipality, Office, OpeningHours
@@ -306,3 +307,36 @@ def test_a_manager_of_one_desk_decides_about_that_desk_only(app: Flask, town: To
     assert eva.post(f"{ADMIN}/closures/{closure}/reopen", {"csrf_token": token}).status == 404
     assert eva.post(f"{ADMIN}/changes/{change}/undo", {"csrf_token": token}).status == 404
     assert dora.send(dora.get(f"{ADMIN}/closures").form("/reopen")).status == 303
+
+
+def test_closures_are_listed_by_day_with_the_places_where_they_hold(app: Flask, town: Town, management: None) -> None:
+    with app.app_context():
+        for counter_id in town.counter_ids:
+            hours = {"starts_at": FRIDAY, "ends_at": FRIDAY + timedelta(hours=2)}
+            db.session.add(Closure(office_id=town.office_id, counter_id=counter_id, reasons={"nl": "Vorming"}, **hours))
+        day = {"starts_at": datetime(2026, 12, 24, 23, tzinfo=UTC), "ends_at": datetime(2026, 12, 25, 23, tzinfo=UTC)}
+        db.session.add(Closure(office_id=town.office_id, reasons={"nl": "Kerstmis"}, **day))
+        db.session.commit()
+
+    page = signed_in(app, "mia").get(f"{ADMIN}/closures")
+
+    training, christmas = page.text.partition("Friday 25 December Kerstmis")[::2]
+    assert training.count("Friday 27 November, 10:00–12:00") == 1
+    assert "Vorming Town hall, Counter 1 Open again Town hall, Counter 2 Open again" in training
+    assert christmas.lstrip().startswith("Town hall Open again")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("2026-12-24 23:00", "2026-12-25 23:00", "Friday 25 December"),
+        ("2026-12-24 23:00", "2027-01-01 23:00", "Friday 25 December – Friday 1 January 2027"),
+        ("2026-12-25 08:00", "2026-12-25 11:30", "Friday 25 December, 09:00–12:30"),
+        ("2026-12-25 08:00", "2026-12-28 11:30", "Friday 25 December, 09:00 – Monday 28 December, 12:30"),
+        ("2026-12-25 08:00", "2026-12-25 23:00", "Friday 25 December, 09:00 – Saturday 26 December, 00:00"),
+    ],
+)
+def test_a_stretch_is_said_as_people_say_it(first: str, last: str, words: str) -> None:
+    moments = [datetime.fromisoformat(f"{at}+00:00") for at in (first, last)]
+
+    assert stretch((moments[0], moments[1]), "Europe/Brussels", "en", date(2026, 11, 23)) == words

@@ -54,6 +54,7 @@ def install(app: Flask) -> None:
         clock=lambda at: spoken.clock_time(at, town().zone, language()),
         clock_buttons=_clock_buttons,
         moment=lambda at: spoken.moment(at, town().zone, language(), today()),
+        stretch=lambda ends: spoken.stretch(ends, town().zone, language(), today()),
         local_day=lambda at: spoken.day(at.astimezone(ZoneInfo(town().zone)).date(), language(), today()),
         wall_clock=spoken.wall_clock,
         weekday=lambda number: spoken.weekday(number, language()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import abort, render_template, request
@@ -26,7 +27,7 @@ from booking.web.admin.fields import ByLanguage, SeveralField
 from booking.web.forms import Form
 from booking.web.guards import current_staff, may, require
 from booking.web.language import language
-from booking.web.pages import MANY, now, today
+from booking.web.pages import MANY, now, paged, today
 from booking.web.towns import here, town
 
 REASONS = {
@@ -111,13 +112,18 @@ def said_everywhere(reason: str) -> dict[str, str]:
 
 @admin.get("/closures")
 def closures() -> ResponseReturnValue:
-    """What is closed from now on."""
+    """What is closed from now on: when and why, and where."""
     mine = managed_counters(current_staff())
     whole = {office.id for office in _whole_offices()}
     rows = closures_to_come(town(), now())
     own = {one.id for one in rows if _is_mine(one, whole, mine)}
+    groups: dict[tuple[Any, ...], list[Closure]] = {}
+    for one in rows:
+        words = one.reasons.get(language()) or one.reasons.get(town().language, "")
+        groups.setdefault((one.starts_at, one.ends_at, words), []).append(one)
+    page = paged(list(groups.items()), 30)
     return render_template(
-        "admin/closures.html", closures=rows, own=own, standing=here(), tomorrow=today() + timedelta(days=1)
+        "admin/closures.html", page=page, own=own, standing=here(), tomorrow=today() + timedelta(days=1)
     )
 
 
