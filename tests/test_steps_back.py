@@ -14,10 +14,10 @@ from sqlalchemy import select
 
 from booking.calendars.models import Feed
 from booking.db import Base, db
-from booking.staff.models import Device, DeviceKind, Identity, Staff
+from booking.staff.models import Device, DeviceKind, Identity, Role, Staff
 from booking.townhall.models import Closure
 from tests.conftest import MONDAY
-from tests.factories import Town
+from tests.factories import Town, make_staff
 from tests.openid import set_provider
 from tests.pages import Form, Page, Visitor
 from tests.test_admin import ADMIN
@@ -116,6 +116,7 @@ SAID_BEFORE = {  # changes nothing but what its own page lists first
     "admin.send_link",
     "admin.send_links",
     "admin.undo_change",
+    "admin.undo_saving",
 }
 OWNERS = {"staff.show_secret", "staff.turn_second_factor_on"}  # ask for what only the owner of the account can type
 DAY = {  # the work at the counter; its steps are taken back where they are taken, see test_visits and its neighbours
@@ -267,3 +268,39 @@ def test_what_an_import_changed_can_be_put_back(app: Flask, town: Town, ann: Vis
     assert "All of it is imported." in ann.send(answer(looked)).text
 
     assert rows(app, (*COUNTED, "upload")) == before
+
+
+SAVED = [f"admin.save_{name}" for name in ("town", "office", "desk", "service", "questions")]
+
+
+@pytest.mark.parametrize("endpoint", SAVED)
+def test_a_form_that_was_saved_has_an_undo(app: Flask, ann: Visitor, endpoint: str) -> None:
+    """Nobody need remember what stood there; and who undoes by mistake undoes that."""
+    step = AGAIN[endpoint]
+    form = main_form(ann.get(step.page), step.action)
+    before = rows(app, COUNTED)
+
+    page = ann.follow(ann.post(step.page, {**form.values, **step.typed}))
+    after = rows(app, COUNTED)
+    page = ann.follow(ann.send(undo_of(page)))
+    assert "It is as it was before." in page.text and rows(app, COUNTED) == before
+    assert ann.follow(ann.send(undo_of(page))).status == 200 and rows(app, COUNTED) == after
+
+
+def test_what_somebody_changed_again_is_not_undone(app: Flask, town: Town, ann: Visitor) -> None:
+    with app.app_context():
+        make_staff(town.municipality_id, "max@testdorp.example.org", Role.MANAGER).language = "en"
+        db.session.commit()
+    max, step = signed_in(app, "max"), AGAIN["admin.save_service"]
+    page = ann.follow(ann.post(step.page, {**main_form(ann.get(step.page), "").values, **step.typed}))
+    again = max.follow(max.post(step.page, {**main_form(max.get(step.page), "").values, "minutes": "45"}))
+    before = rows(app)
+
+    undone = ann.send(undo_of(page))
+
+    assert undone.status == 409 and "Somebody changed it again since." in undone.text and rows(app) == before
+    assert max.send(undo_of(again)).status == 303 and rows(app) != before  # who was the last may
+
+
+def undo_of(page: Page) -> Form:
+    return next(form for form in page.forms if "/admin/undo/" in form.action)

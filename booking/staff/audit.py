@@ -54,7 +54,9 @@ def member(staff: Staff) -> Actor:
 
 
 def record(actor: Actor, action: str, object: tuple[str, int], now: datetime, **details: Any) -> None:
-    """Adds one line. `object` is its kind and id; `details` hold ids and moments, never people."""
+    """Adds one line. `object` is its kind and id; `details` hold ids, moments and what a thing
+    of the town hall was before, never people.
+    """
     run(_INSERT, [line(actor, action, object, now, **details)])
 
 

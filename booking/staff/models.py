@@ -145,7 +145,9 @@ class Attempt(Base):
 
 
 class AuditLine(Base):
-    """Who did what, when, from where. Ids only; names and contacts never stand here. Triggers refuse any change."""
+    """Who did what, when, from where. Ids, and what a thing of the town hall was before; names and contacts of people
+    never stand here. Triggers refuse any change.
+    """
 
     __tablename__ = "audit_line"
     __table_args__ = (Index("ix_audit_line_object", "object_kind", "object_id"),)

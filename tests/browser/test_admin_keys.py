@@ -1,4 +1,4 @@
-"""A file brought in by keyboard alone: chosen, looked at, imported, put back and undone."""
+"""Administration by keyboard alone: a file from choosing it to undoing it, a step for which one types, an undo."""
 
 from __future__ import annotations
 
@@ -82,3 +82,40 @@ def test_a_file_by_keyboard_from_choosing_it_to_undoing_it(house: House, chromiu
         expect(page.locator("h1")).to_have_text("Wat het bestand zou veranderen")
         press(page, "main .actions button")
         told(page, "success")
+
+
+def test_a_step_that_ends_something_by_keyboard(house: House, chromium: Browser) -> None:
+    with opened(chromium, viewport={"width": 320, "height": 900}, color_scheme="dark") as context:
+        page = context.new_page()
+        sign_in(page, house, ADMINISTRATOR)
+        page.goto(f"{house.url}/lindebeek/staff/admin/staff/2")
+        name = page.locator("h1").inner_text()
+        press(page, ".typed-step summary")
+        tab_to(page, "#typed-invite")
+        page.keyboard.type("somebody else")
+        page.keyboard.press("Enter")
+        expect(page.locator("#problems")).to_be_focused()
+        judge(page, "nl")
+        press(page, "#problems a")
+        expect(page.locator("#typed-invite")).to_be_focused()
+        page.keyboard.press("Control+A")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        told(page, "success")
+
+
+def test_a_form_is_saved_and_undone_by_keyboard(house: House, chromium: Browser) -> None:
+    with opened(chromium, viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        sign_in(page, house, ADMINISTRATOR)
+        page.goto(f"{house.url}/lindebeek/staff/admin/offices/1")
+        tab_to(page, "#address")
+        before = page.locator("#address").input_value()
+        page.keyboard.press("Control+A")
+        page.keyboard.type("Kerkstraat 1")
+        page.keyboard.press("Enter")
+        told(page, "success")
+        expect(page.locator("#address")).to_have_value("Kerkstraat 1")
+        press(page, ".kern-alert--success button")
+        told(page, "success")
+        expect(page.locator("#address")).to_have_value(before)

@@ -19,5 +19,6 @@ from . import (  # noqa: E402  (their routes)
     sign_in,  # noqa: F401
     staff,  # noqa: F401
     town,  # noqa: F401
+    undo,  # noqa: F401
     why,  # noqa: F401
 )

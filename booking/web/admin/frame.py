@@ -14,6 +14,7 @@ from flask_login import current_user
 from booking.db import db
 from booking.staff.audit import member, record
 from booking.staff.models import Role, Staff
+from booking.townhall.former import changes_to_save
 from booking.townhall.models import Office
 from booking.townhall.spelling import words_in
 from booking.web.admin import admin
@@ -105,10 +106,17 @@ def matching(things: Iterable[T], words_of: Callable[[T], str]) -> Sequence[T]:
 
 
 def saved(object: tuple[str, int], action: str, words: str, address: str, **details: Any) -> ResponseReturnValue:
-    """Writes the audit line, commits, and leads to the address, where the words are said."""
-    record(member(current_staff()), action, object, now(), **details)
+    """Writes the audit line, commits, and leads to the address, where the words are said.
+
+    What was there before is kept with the line; the page at the address has a button that puts it back.
+    """
+    changes = changes_to_save()
+    kept = {"changes": changes, "address": address} if changes else {}
+    record(member(current_staff()), action, object, now(), **details, **kept)
     db.session.commit()
     flash(words)
+    if changes:
+        flash(url_for("admin.undo_saving", kind=object[0], id=object[1]), "undo")
     return redirect(address, 303)
 
 

@@ -157,8 +157,8 @@ def save_office(id: int) -> ResponseReturnValue:
     form = OfficeForm(obj=row)
     if not form.validate():
         return _page(form, row), 422
-    form.populate_obj(row)
     form.ways.keep(row)
+    form.populate_obj(row)
     return saved(("office", id), "change_office", _("The office is saved."), back_to("offices_one", id=id))
 
 
