@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -153,31 +153,6 @@ def snapshot() -> Iterator[Connection]:
     options = {"isolation_level": "REPEATABLE READ"} if db.engine.dialect.name == "postgresql" else {}
     with db.engine.connect().execution_options(**options) as connection:
         yield connection
-
-
-class Together:
-    """Statements that change tables and need nothing of each other's answers; made once, run often.
-
-    PostgreSQL gets them as one, the last with the others in front (WITH …): the round trips cost more than the rows.
-    It checks foreign keys when all is done. Other databases get one after the other. No two may change the same row.
-    """
-
-    def __init__(self, *statements: Any) -> None:
-        self._statements = statements
-
-    def run(self, values: Mapping[str, Any]) -> Any:
-        """Runs them with these values for all their parameters; the answer is that of the last."""
-        if db.engine.dialect.name == "postgresql":
-            return run(self._as_one, values)
-        for statement in self._statements[:-1]:
-            run(statement, values)
-        return run(self._statements[-1], values)
-
-    @cached_property
-    def _as_one(self) -> Executable:
-        *first, last = self._statements
-        made: Executable = last.add_cte(*(one.cte(f"step_{n}") for n, one in enumerate(first)))
-        return made
 
 
 class next_id(FunctionElement[int]):  # noqa: N801

@@ -241,9 +241,11 @@ class Town:
         grid = on_grid(counter.desk.step, first)
         return [first + n for n in grid if serving.startswith(visit, n) and free.startswith(kept, n)]
 
-    def offered(self, office_id: int, wish: Wish, now: datetime, but: Set[Taker]) -> dict[datetime, set[int]]:
+    def offered(
+        self, office_id: int, wish: Wish, now: datetime, but: Set[Taker], notice: timedelta | None = None
+    ) -> dict[datetime, set[int]]:
         """All starts that the office has for this wish, each with the counters that are free for it."""
-        soonest = minute_of(now + timedelta(hours=wish.service.notice))
+        soonest = minute_of(now + (timedelta(hours=wish.service.notice) if notice is None else notice))
         last_day = now.astimezone(ZONE).date() + timedelta(days=wish.service.days)
         found = defaultdict(set)
         for counter in self.counters:

@@ -7,19 +7,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
+from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.booking import Citizen, TooLate, book, cancel, demand_of, move
 from booking.appointments.holds import extend, hold
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
-from booking.appointments.occupancy import SlotTaken
+from booking.appointments.occupancy import SlotTaken, free_hold
 from booking.appointments.offers import Demand, offer
 from booking.appointments.timelines import office_lines
+from booking.appointments.writing import HoldChanged
 from booking.db import begin_write, db
 from booking.outbox.models import Message, MessageState
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Closure, Office, Service
 from tests.conftest import Clock
 from tests.factories import Town
+from tests.pages import Visitor
 
 pytestmark = pytest.mark.citizen
 
@@ -96,6 +99,44 @@ def test_a_hold_that_ended_does_not_take_what_others_booked(context: Flask, town
     fresh()
     with pytest.raises(SlotTaken):
         book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+
+
+def test_a_hold_that_is_given_back_after_it_was_read_is_not_booked_as_if_it_lived(
+    context: Flask, town: Town, clock: Clock
+) -> None:
+    kept = held(town, clock)
+    db.session.commit()
+    as_read = kept.expires_at
+    fresh()
+    free_hold(kept.id, kept.counter_id, clock())
+    kept.expires_at = clock()
+    db.session.commit()
+
+    fresh()
+    set_committed_value(kept, "expires_at", as_read)
+    with pytest.raises(HoldChanged):
+        book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+
+    fresh()
+    assert (db.session.scalar(select(func.count(Booking.id))), ticks()) == (0, 0)
+    book(kept, ALICE, Channel.WEB, citizen_of(town.municipality_id), clock())
+    assert ticks() == 3
+
+
+def test_a_reference_that_somebody_has_is_drawn_again(
+    app: Flask, town: Town, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["K74P9XA", "K74P9XA", "K74P9XB"])
+    monkeypatch.setattr("booking.appointments.booking.new_reference", lambda: next(drawn))
+
+    for number in range(2):
+        visitor = Visitor(app)
+        page = visitor.follow(visitor.press(visitor.get("/testdorp/nl/service/passport").form("/hold"), number))
+        form = next(form for form in page.forms if "name" in form.values)
+        assert visitor.send(form, name="Ann", reach="email", email=f"ann{number}@example.org", phone="").status == 303
+
+    with app.app_context():
+        assert sorted(db.session.scalars(select(Booking.reference))) == ["K74P9XA", "K74P9XB"]
 
 
 def test_the_same_hold_books_once(context: Flask, town: Town, clock: Clock) -> None:

@@ -23,11 +23,11 @@ from sqlalchemy import delete, select
 from booking import create_app
 from booking.appointments import limits as limits_of_balie
 from booking.appointments.booking import Citizen, TooLate, book, cancel, move
-from booking.appointments.holds import extend, forget_ended, hold
+from booking.appointments.holds import LONGEST, KeptLong, extend, forget_ended, hold
 from booking.appointments.limits import Contact, ContactLimit, Holder, HoldLimit
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
 from booking.appointments.occupancy import SlotTaken, sweep
-from booking.appointments.offers import Demand, offer
+from booking.appointments.offers import SOON, Demand, offer
 from booking.appointments.timelines import office_lines
 from booking.config import Settings
 from booking.db import begin_write, db
@@ -60,7 +60,7 @@ class ChangedMind(Exception):
     """What was done is rolled back."""
 
 
-REFUSALS = (SlotTaken, HoldLimit, ContactLimit, TooLate, ChangedMind)
+REFUSALS = (SlotTaken, KeptLong, HoldLimit, ContactLimit, TooLate, ChangedMind)
 
 processes = st.integers(0, 1)
 asides = st.sampled_from([0, 0, 0, 5, -5, 1, 15])  # minutes
@@ -215,7 +215,8 @@ class Life(stateful.RuleBasedStateMachine):
         if twins:
             assert made in list(twins.items())
             return
-        free = model.offered(asked.office_id, wish, now, asked.but).get(asked.start, set())
+        notice = SOON if asked.is_staff else None
+        free = model.offered(asked.office_id, wish, now, asked.but, notice).get(asked.start, set())
         visits = [Visit("hold", 0, model.counter(id), wish, asked.start, asked.browser, now, ends_at) for id in free]
         full = {one.counter.id for one in visits if not asked.is_staff and model.is_day_full(one, now, asked.but)}
         enough = model.has_enough_holds(asked.browser, now, given)
@@ -241,8 +242,9 @@ class Life(stateful.RuleBasedStateMachine):
 
         made = self.attempt(process, lambda: extend(db.session.get_one(Hold, held.id), now))
 
-        is_longer = held.became is None and model.extends(held, now)
-        assert made == (None if is_longer or held.became else "SlotTaken")
+        is_late = now >= min(held.start, held.made_at + LONGEST)
+        is_longer = held.became is None and not is_late and model.extends(held, now)
+        assert made == (None if is_longer or held.became else "KeptLong" if is_late else "SlotTaken")
         if is_longer:
             held.ends_at = now + timedelta(minutes=HOLD)
             model.give_back(held.taker)
@@ -268,10 +270,10 @@ class Life(stateful.RuleBasedStateMachine):
         if held.became is not None:
             assert made[0] == held.became
             return
-        if not is_staff and model.has_enough_booked(contact, now):
-            assert made == "ContactLimit"
-            return
         possible = model.counters_for(held, now)
+        if not is_staff and model.has_enough_booked(contact, now):
+            assert made == "ContactLimit" or (made, possible) == ("SlotTaken", set())
+            return
         if isinstance(made, str):
             assert (made, possible) == ("SlotTaken", set())
             return

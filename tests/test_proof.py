@@ -142,7 +142,7 @@ def test_nonsense_is_no_solution_and_breaks_nothing(app: Flask, asking: Town, no
 
 
 def test_a_solution_ends_with_the_time_that_it_is_for(app: Flask, asking: Town, clock: Clock) -> None:
-    visitor, page = details(app)
+    visitor, page = details(app, 90)
     answer = solution(page)
     clock.advance(hours=2)
     used_up(app)

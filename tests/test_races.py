@@ -26,7 +26,7 @@ from booking.appointments.models import Appointment, AppointmentState, Booking, 
 from booking.appointments.occupancy import SlotTaken, sweep
 from booking.appointments.offers import Demand
 from booking.appointments.visits import NotNow, Press, state_of, take_step
-from booking.appointments.writing import BookedMeanwhile
+from booking.appointments.writing import HoldChanged
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.outbox.models import Kind, Message
@@ -44,7 +44,7 @@ QUARTER = timedelta(minutes=15)
 CLIENTS = 30
 ROUNDS = 6  # of a race between two
 PROCESSES = 3
-REFUSALS = (SlotTaken, TooLate, NotNow, BookedMeanwhile)
+REFUSALS = (SlotTaken, TooLate, NotNow, HoldChanged)
 ALICE = Citizen("Alice Peeters", "nl", email="alice@example.org")
 
 Call = tuple[Callable[..., object], tuple[object, ...]]
@@ -234,7 +234,7 @@ def test_a_double_click_books_once(app: Flask, small: Town, clock: Clock) -> Non
     results = together(app, [(book_hold, (hold_id, clock()))] * 4)
 
     assert "done" in results
-    assert set(results) <= {"done", "BookedMeanwhile"}  # who waited looks at the hold again, and finds the booking
+    assert set(results) <= {"done", "HoldChanged"}  # who waited looks at the hold again, and finds the booking
     assert request(app, (book_hold, (hold_id, clock()))) == "done"
     with app.app_context():
         assert (rows(Booking), rows(Appointment)) == (1, 1)

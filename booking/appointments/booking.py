@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -11,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from booking.appointments.holds import demand_held, look_again
-from booking.appointments.limits import Contact, back_at, has_moved_enough, take_contacts
+from booking.appointments.limits import Contact, back_at, has_moved_enough, take_counted
 from booking.appointments.models import (
     Appointment,
     AppointmentService,
@@ -24,8 +23,9 @@ from booking.appointments.needs import needs_in, with_needs
 from booking.appointments.notices import announce, notices
 from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks_of
 from booking.appointments.offers import Demand, offer, tightest
+from booking.appointments.references import new_reference
 from booking.appointments.timelines import CounterLine, OfficeLines, lines_of_day, office_lines
-from booking.appointments.writing import BookedMeanwhile, Ids, Written, hand_over, look, write
+from booking.appointments.writing import DRAWN, Handed, HoldChanged, Written, hand_over, write
 from booking.db import db
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import row
@@ -62,28 +62,27 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
 
     A second call for the same hold returns the same booking. A hold that has ended is taken again if its
     slot is still free. While the hold lives the offer does not change, only what agendas show. Raises SlotTaken,
-    ContactLimit, AddressLimit, ProofLimit, BookedMeanwhile. Flushes.
+    ContactLimit, AddressLimit, ProofLimit, HoldChanged: then nothing may stay. Flushes.
     """
-    office = held.counter.desk.office
-    contacts = () if actor.is_staff or held.booking_id is not None else citizen.contacts
-    take_contacts(contacts, now)
-    ids = look(held, office, contacts, now)
     if held.booking_id is not None:
         return db.session.get_one(Booking, held.booking_id)
-    demand = demand_held(held)
-    line = _counter_for(held, demand, office, {office.id: ids.revision}, now)
-    booking = _booking(ids, held, citizen, channel, now)
-    appointment = _appointment(booking, held, demand, now)
-    appointment.id, appointment.counter_id = ids.appointment, line.counter_id
+    if held.starts_at <= now:
+        raise SlotTaken
+    office, demand = held.counter.desk.office, demand_held(held)
+    contacts = () if actor.is_staff else citizen.contacts
+    take_counted(held, contacts, now)
+    line = None if held.expires_at > now else _line_again(held, demand, now)
+    booking = _booking(held, citizen, channel, now)
+    appointment = _appointment(held, line, demand, now)
     set_committed_value(appointment, "booking", booking)
-    item, *others = _items(appointment, demand)
     services = [service for service, _people in demand.items]
     told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, services)
-    messages = [row(office.municipality_id, (ids.appointment, 0), notice, now) for notice in told]
-    audited = audit_line(actor, "book", ("appointment", ids.appointment), now, channel=channel.value)
-    handed = write(Written(booking, appointment, item, messages, audited), held, now)
-    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed, appointment, office.id, now)
-    db.session.add_all(others)
+    messages = [row(office.municipality_id, (DRAWN, 0), notice, now) for notice in told]
+    audited = audit_line(actor, "book", ("appointment", DRAWN), now, channel=channel.value)
+    handed = write(Written(booking, appointment, _items(demand)[0], messages, audited), held, contacts, now)
+    line = line or _line_held(held, demand, handed, now)
+    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
+    db.session.add_all(_items(demand, appointment)[1:])
     return booking
 
 
@@ -96,14 +95,18 @@ def join(booking: Booking, held: Hold, actor: Actor, now: datetime) -> None:
     if held.booking_id is not None:
         return
     office, demand = held.counter.desk.office, demand_held(held)
-    line = _counter_for(held, demand, office, raise_activity([office.id], now), now)
-    appointment = _appointment(booking, held, demand, now)
-    appointment.counter_id = line.counter_id
+    if held.starts_at <= now:
+        raise SlotTaken
+    line = None if held.expires_at > now else _line_again(held, demand, now)
+    revision = raise_activity([office.id], now)[office.id]
+    appointment = _appointment(held, line, demand, now)
+    appointment.booking_id = booking.id
     db.session.add(appointment)
     db.session.flush()
-    db.session.add_all(_items(appointment, demand))
-    handed = hand_over(held, appointment, now)
-    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed, appointment, office.id, now)
+    db.session.add_all(_items(demand, appointment))
+    handed = Handed(hand_over(held, appointment, now), revision)
+    line = line or _line_held(held, demand, handed, now)
+    _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
     announce(appointment, office.municipality, Kind.CONFIRMATION, now)
     record(actor, "book", ("appointment", appointment.id), now, channel=booking.channel.value)
     db.session.flush()
@@ -239,23 +242,35 @@ def without(lines: OfficeLines, appointment: Appointment) -> OfficeLines:
     return replace(lines, counters=counters)
 
 
-def _counter_for(held: Hold, demand: Demand, office: Office, known: Mapping[int, int], now: datetime) -> CounterLine:
-    """The counter that serves this booking: the held one while the hold lives, else the tightest free one."""
-    if held.starts_at <= now:
+def _line_held(held: Hold, demand: Demand, handed: Handed, now: datetime) -> CounterLine:
+    """The counter of a hold that lives, now that the office is ours.
+
+    Raises HoldChanged where the hold was given back or extended before, SlotTaken where its counter was closed.
+    """
+    if not handed.ticks:
+        ends_at = held.expires_at
+        look_again(held)
+        if held.expires_at != ends_at:
+            raise HoldChanged
+    office = held.counter.desk.office
+    lines = lines_of_day(office, office_lines(office, now, handed.revision), held.starts_at, now)
+    line = next(line for line in lines.counters if line.counter_id == held.counter_id)
+    if not starts(line.opening.open, demand.ticks) >> (tick_of(held.starts_at) - lines.horizon.base) & 1:
         raise SlotTaken
-    if held.expires_at <= now:
-        known = raise_revision([office.id])
-        look_again(held)  # it may have been extended, or become a booking, before the office was ours
-        if held.booking_id is not None:
-            raise BookedMeanwhile
-    lines = office_lines(office, now, known[office.id])
-    if held.expires_at > now:
-        lines = lines_of_day(office, lines, held.starts_at, now)
-        bit = tick_of(held.starts_at) - lines.horizon.base
-        line = next(line for line in lines.counters if line.counter_id == held.counter_id)
-        if starts(line.opening.open, demand.ticks) >> bit & 1:
-            return line
-        raise SlotTaken  # the counter was closed while the form was filled in
+    return line
+
+
+def _line_again(held: Hold, demand: Demand, now: datetime) -> CounterLine:
+    """The tightest free counter for the slot of a hold that has ended; its office is raised.
+
+    Raises SlotTaken, or HoldChanged where the hold was extended or became a booking before the office was ours.
+    """
+    office = held.counter.desk.office
+    revision = raise_revision([office.id])[office.id]
+    look_again(held)
+    if held.booking_id is not None or held.expires_at > now:
+        raise HoldChanged
+    lines = office_lines(office, now, revision)
     is_offered = offer(lines, demand, now).has(held.starts_at)
     among = {one.id for one in held.counter.desk.counters} if held.desks > 1 else None  # the ways lead to this desk
     found = tightest(lines, demand, held.starts_at, among) if is_offered else None
@@ -302,11 +317,10 @@ def check_cancellable(appointment: Appointment, actor: Actor, now: datetime) -> 
         raise TooLate
 
 
-def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
+def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
     return Booking(
-        id=ids.booking,
         municipality_id=held.counter.desk.office.municipality_id,
-        reference=ids.reference,
+        reference=new_reference(),
         name=citizen.name,
         email=citizen.email,
         phone=citizen.phone,
@@ -321,9 +335,11 @@ def _booking(ids: Ids, held: Hold, citizen: Citizen, channel: Channel, now: date
     )
 
 
-def _items(appointment: Appointment, demand: Demand) -> list[AppointmentService]:
+def _items(demand: Demand, appointment: Appointment | None = None) -> list[AppointmentService]:
+    """What the appointment is for; without one its id is not drawn yet."""
+    ids = {"appointment_id": appointment.id} if appointment else {}
     return [
-        AppointmentService(appointment_id=appointment.id, service_id=service.id, position=position, people=people)
+        AppointmentService(service_id=service.id, position=position, people=people, **ids)
         for position, (service, people) in enumerate(demand.items)
     ]
 
@@ -333,9 +349,9 @@ def _pseudonyms(citizen: Citizen) -> dict[str, str]:
     return {columns[contact.channel]: contact.subjects[0] for contact in citizen.contacts}
 
 
-def _appointment(booking: Booking, held: Hold, demand: Demand, now: datetime) -> Appointment:
+def _appointment(held: Hold, line: CounterLine | None, demand: Demand, now: datetime) -> Appointment:
     return Appointment(
-        booking_id=booking.id,
+        counter_id=line.counter_id if line else held.counter_id,
         uid=f"{uuid4()}@balie",
         sequence=0,
         state=AppointmentState.BOOKED,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, and_, bindparam, delete, func, select
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, Subquery, and_, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import SessionTransaction
 
@@ -149,6 +149,13 @@ def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
     take_subjects([contact.subjects[0] for contact in contacts], now)
 
 
+def take_counted(held: Hold, contacts: Sequence[Contact], now: datetime) -> None:
+    """The same before a booking; those without a contact, or without a proof of work, are counted by their address."""
+    take_contacts(contacts, now)
+    if held.address is not None and not (contacts and held.is_proven):
+        take_subjects([held.address], now)
+
+
 def take_contacts_and_read(
     contacts: Sequence[Contact], now: datetime, reading: Select[T], values: Mapping[str, Any]
 ) -> T | None:
@@ -165,50 +172,53 @@ def take_contacts_and_read(
     return db.session.scalars(reading, values).one_or_none()
 
 
-def counts_of(channel: MessageChannel) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    """How many appointments a contact has to come, and how many bookings it made within a day: to be selected with
-    the values of count_values()."""
+def made_by(channel: MessageChannel, keys: int) -> Subquery:
+    """One row: how many appointments a contact with so many pseudonyms has to come, and how many bookings it made
+    within a day; to be selected with the values of count_values()."""
     bookings, appointments = table(Booking), table(Appointment)
-    has_it = bookings.c[_KEYS[channel]].in_(bindparam(f"{channel}_subjects", expanding=True))
-    mine = (bookings.c.municipality_id == bindparam("town"), has_it)
-    moment = {name: bindparam(name, type_=UtcDateTime()) for name in ("now", "yesterday")}
-    to_come = (
-        select(func.count())
-        .select_from(bookings.join(appointments, appointments.c.booking_id == bookings.c.id))
-        .where(*mine, appointments.c.state == AppointmentState.BOOKED, appointments.c.starts_at > moment["now"])
+    key = bookings.c[_KEYS[channel]]
+    has_it = or_(*(key == bindparam(f"{channel}_{n}", type_=key.type) for n in range(keys)))
+    comes = and_(
+        appointments.c.state == AppointmentState.BOOKED,
+        appointments.c.starts_at > bindparam("now", type_=UtcDateTime()),
     )
-    made = select(func.count()).select_from(bookings).where(*mine, bookings.c.made_at > moment["yesterday"])
-    return to_come.scalar_subquery(), made.scalar_subquery()
+    is_new = bookings.c.made_at > bindparam("yesterday", type_=UtcDateTime())
+    counted = [
+        func.count(appointments.c.id).filter(comes).label("to_come"),
+        func.count(bookings.c.id.distinct()).filter(is_new).label("made"),
+    ]
+    both = bookings.outerjoin(appointments, appointments.c.booking_id == bookings.c.id)
+    mine = select(*counted).select_from(both).where(bookings.c.municipality_id == bindparam("town"), has_it)
+    return mine.subquery(f"by_{channel}")
+
+
+def made_from(address: BindParameter[str | None]) -> Subquery:
+    """One row: how many bookings were made from an address within a day, how many of them without a contact, and how
+    many without a proof of work. Holds know the address, for as long as they are kept."""
+    holds, bookings = table(Hold), table(Booking)
+    has_none = and_(bookings.c.email_key.is_(None), bookings.c.phone_key.is_(None))
+    counted = [
+        func.count().label("made"),
+        func.count().filter(has_none).label("without_contact"),
+        func.count().filter(holds.c.is_proven.is_(False)).label("unproven"),
+    ]
+    made = select(*counted).select_from(holds.join(bookings, bookings.c.id == holds.c.booking_id))
+    is_new = bookings.c.made_at > bindparam("yesterday", type_=UtcDateTime())
+    return made.where(holds.c.address == address, is_new).subquery("from_there")
 
 
 def count_values(municipality: Municipality, contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
-    """The parameters of counts_of() for these contacts."""
-    subjects = {f"{contact.channel}_subjects": contact.subjects for contact in contacts}
+    """The parameters of made_by() for these contacts, and of made_from()."""
+    subjects: dict[str, Any] = {
+        f"{contact.channel}_{n}": subject for contact in contacts for n, subject in enumerate(contact.subjects)
+    }
     return {"town": municipality.id, "now": now, "yesterday": now - A_DAY, **subjects}
 
 
-def check_counts(municipality: Municipality, counts: Sequence[int]) -> None:
-    """Raises ContactLimit when a contact has all that it may have; `counts` are those of each contact, in turn."""
-    if any(to_come >= municipality.open_per_contact for to_come in counts[::2]):
+def check_contact(municipality: Municipality, to_come: int, made: int) -> None:
+    """Raises ContactLimit when a contact has all that it may have."""
+    if to_come >= municipality.open_per_contact or made >= municipality.made_per_contact:
         raise ContactLimit
-    if any(made >= municipality.made_per_contact for made in counts[1::2]):
-        raise ContactLimit
-
-
-def made_from(address: BindParameter[str | None]) -> tuple[ColumnElement[int], ...]:
-    """How many bookings were made from an address within a day, how many of them without a contact, and how many
-    without a proof of work: to be selected with the values of count_values(). Holds know the address, for as long as
-    they are kept."""
-    holds, bookings = table(Hold), table(Booking)
-    since = bindparam("yesterday", type_=UtcDateTime())
-    made = (
-        select(func.count())
-        .select_from(holds.join(bookings, bookings.c.id == holds.c.booking_id))
-        .where(holds.c.address == address, bookings.c.made_at > since)
-    )
-    has_none = (bookings.c.email_key.is_(None), bookings.c.phone_key.is_(None))
-    unproven = made.where(holds.c.is_proven.is_(False))
-    return tuple(one.scalar_subquery() for one in (made, made.where(*has_none), unproven))
 
 
 def check_address(municipality: Municipality, made: int, without_contact: int, *, has_contact: bool) -> None:

@@ -23,7 +23,7 @@ from booking.appointments.booking import (
     ticks_for,
     without,
 )
-from booking.appointments.holds import ANYBODY, give_back, new_hold, offices_given_back, twin_of, visit_of
+from booking.appointments.holds import ANYBODY, give_back, look_again, new_hold, offices_given_back, twin_of, visit_of
 from booking.appointments.limits import Holder, back_at, check_day, check_holds, take_contacts, take_turn
 from booking.appointments.models import Appointment, Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken, free, pass_on, places_of, take
@@ -79,6 +79,7 @@ def book_visit(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now
     if len(holds) > 1:
         take_contacts(() if actor.is_staff else citizen.contacts, now)  # before offices, as ever
         raise_activity([one.counter.desk.office_id for one in holds], now)
+        look_again(held)
     booking = book(held, citizen, channel, actor, now)
     for one in holds[1:]:
         join(booking, one, actor, now)

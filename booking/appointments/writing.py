@@ -1,7 +1,8 @@
-"""How a new booking gets into the database: what must be looked at once the office waits, and all its rows at once.
+"""How a new booking gets into the database: all its rows at once, with what decides whether they may stay.
 
-Every confirming POST comes through here and many come at the same moment, so statements count: one makes the others
-of the office wait and looks, one writes.
+Every confirming POST comes through here and many come at the same moment. So statements count, and the others of the
+office wait as briefly as can be: the last statement before the commit raises it, writes, and reads what must be looked
+at while it is ours. What must not stay is rolled back.
 """
 
 from __future__ import annotations
@@ -12,70 +13,54 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, insert, null, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Enum,
+    Executable,
+    FromClause,
+    Integer,
+    String,
+    bindparam,
+    false,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from booking.appointments.limits import (
     Contact,
     check_address,
-    check_counts,
+    check_contact,
     check_proof,
     count_values,
-    counts_of,
+    made_by,
     made_from,
 )
 from booking.appointments.models import Appointment, AppointmentService, Booking, Hold, Occupancy
-from booking.appointments.references import new_reference
-from booking.db import Together, UtcDateTime, know, next_id, run, table, values_of
+from booking.db import Base, UtcDateTime, db, know, next_id, run, table, values_of
 from booking.outbox.models import Message, MessageChannel
 from booking.staff.models import AuditLine
-from booking.townhall.models import Office
-from booking.townhall.revisions import raise_activity_and_read
+from booking.townhall.revisions import activity_raised, raise_activity, raised_activity
+
+DRAWN = 0  # stands for an id that is drawn when the rows are written
 
 
-class BookedMeanwhile(Exception):
-    """The hold became a booking by another request while this one waited: roll back, and look at the hold again."""
-
-
-@dataclass(frozen=True)
-class Ids:
-    """What a new booking will be called, by the database and by people, and the revision of its office."""
-
-    booking: int
-    appointment: int
-    reference: str
-    revision: int
-
-
-def look(held: Hold, office: Office, contacts: Sequence[Contact], now: datetime) -> Ids:
-    """Raises the activity of the office, reads the hold again, counts what the contacts have, and draws ids.
-
-    The rows of the contacts are taken before, so what is counted is sure. The hold may still change while this waits
-    for the office: write() finds that out. Raises ContactLimit, AddressLimit, ProofLimit, unless the hold is a booking
-    already.
-    """
-    reference, municipality = new_reference(), office.municipality
-    channels = tuple(contact.channel for contact in contacts)
-    asks_proof = municipality.asks_proof and held.address is not None
-    statement = _looking(channels, asks_proof)
-    values = {"hold": held.id, "reference": reference, "from_address": held.address}
-    values |= count_values(municipality, contacts, now)
-    found = raise_activity_and_read(office.id, now, statement, values)
-    set_committed_value(held, "booking_id", found.booking_id)
-    set_committed_value(held, "expires_at", found.expires_at)
-    if held.booking_id is None:
-        check_address(municipality, found.made, found.made_without, has_contact=bool(contacts))
-        if asks_proof:
-            check_proof(municipality, held, found.unproven)
-        check_counts(municipality, found[-1 - 2 * len(channels) : -1])
-        if found.is_somebodys:
-            return look(held, office, contacts, now)
-    return Ids(found.new_booking, found.new_appointment, reference, found.revision)
+class HoldChanged(Exception):
+    """The hold became something else while this waited for the office: roll back, and begin again with the hold."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """The rows of a new booking, but for its ticks."""
+    """The rows of a new booking, but for its ticks; the ids of booking and appointment are drawn when it is written."""
 
     booking: Booking
     appointment: Appointment
@@ -83,99 +68,235 @@ class Written:
     messages: Sequence[Mapping[str, Any]]
     line: Mapping[str, Any]
 
+    def parts(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Each row with the name of its part."""
+        objects = {"booking": self.booking, "appointment": self.appointment, "item": self.item}
+        found: list[tuple[str, Mapping[str, Any]]] = [(part, values_of(row)) for part, row in objects.items()]
+        return [*found, ("line", self.line), *(("message", message) for message in self.messages)]
 
-def write(rows: Written, held: Hold, now: datetime) -> set[int]:
-    """Inserts the rows, makes the hold the booking's, and hands its ticks over if it lives; which ticks those are.
 
-    Raises BookedMeanwhile.
+@dataclass(frozen=True)
+class Handed:
+    """What the hold handed over: its ticks, if it still lived, and the revision of the office from then on."""
+
+    ticks: frozenset[int]
+    revision: int
+
+
+def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime) -> Handed:
+    """Raises the activity of the office, inserts the rows, makes the hold the booking's, and hands its ticks over.
+
+    The rows of the contacts are taken before, so what they have is counted surely. Raises HoldChanged, ContactLimit,
+    AddressLimit, ProofLimit: then nothing of it may stay.
     """
-    found = {"booking": rows.booking, "appointment": rows.appointment, "item": rows.item}
-    given: list[tuple[str, Mapping[str, Any]]] = [(prefix, values_of(row)) for prefix, row in found.items()]
-    given += [("line", rows.line), *((f"message{n}", message) for n, message in enumerate(rows.messages))]
-    values = {_parameter(prefix, name): value for prefix, row in given for name, value in row.items()}
-    statement = _writing(tuple((prefix, tuple(row)) for prefix, row in given))
-    ticks = set(statement.run(values | {"now": now, "from_hold": held.id}).scalars())
-    if not ticks and run(_BECAME, {"from_hold": held.id}).scalar_one() != rows.booking.id:
-        raise BookedMeanwhile
-    set_committed_value(held, "booking_id", rows.booking.id)
+    office = held.counter.desk.office
+    parts = rows.parts()
+    columns = tuple(_columns(part, row) for part, row in parts)
+    shape = _Shape(columns, tuple((contact.channel, len(contact.subjects)) for contact in contacts))
+    values = {_parameter(part, n, name): value for n, (part, row) in enumerate(parts) for name, value in row.items()}
+    values |= {"from_hold": held.id, "from_address": held.address, "office": office.id}
+    values |= count_values(office.municipality, contacts, now)
+    try:
+        found = (_at_once if db.engine.dialect.name == "postgresql" else _in_turn)(shape, values)
+    except IntegrityError as refusal:
+        if "reference" in f"{refusal.orig}":  # of 34 billion it drew one that somebody has
+            raise HoldChanged from refusal
+        raise
+    if not found["became"]:
+        raise HoldChanged
+    _check(found, held, contacts)
+    rows.booking.id, rows.appointment.id = found["booking"], found["appointment"]
+    rows.appointment.booking_id, rows.item.appointment_id = found["booking"], found["appointment"]
+    set_committed_value(held, "booking_id", found["booking"])
     know(rows.booking, rows.appointment, rows.item)
-    return ticks
+    return Handed(frozenset(found["ticks"] or ()), found["revision"])
 
 
-def hand_over(held: Hold, appointment: Appointment, now: datetime) -> set[int]:
+def hand_over(held: Hold, appointment: Appointment, now: datetime) -> frozenset[int]:
     """Makes the hold of a further desk the booking's, and hands its ticks over if it lives; which ticks those are."""
-    values = {"from_hold": held.id, "booking_id": appointment.booking_id, "appointment_id": appointment.id, "now": now}
-    run(_BECOME, values)
+    values = {
+        "from_hold": held.id,
+        "now": now,
+        "new_booking": appointment.booking_id,
+        "new_appointment": appointment.id,
+    }
+    run(_become(_GIVEN), values)
     set_committed_value(held, "booking_id", appointment.booking_id)
-    return set(run(_HAND_OVER, values).scalars())
+    return frozenset(run(_hand_over(_GIVEN), values).scalars())
 
 
-@lru_cache(maxsize=16)
-def _looking(channels: tuple[MessageChannel, ...], asks_proof: bool) -> Select[Any]:
-    holds, bookings = table(Hold), table(Booking)
-    made, without_contact, unproven = made_from(bindparam("from_address"))
-    same = (bookings.c.municipality_id == bindparam("town"), bookings.c.reference == bindparam("reference"))
-    return select(
-        holds.c.booking_id,
-        holds.c.expires_at,
-        next_id(Booking).label("new_booking"),
-        next_id(Appointment).label("new_appointment"),
-        select(bookings.c.id).where(*same).exists().label("is_somebodys"),
-        made.label("made"),
-        without_contact.label("made_without"),
-        *([unproven.label("unproven")] if asks_proof else []),
-        *(count for channel in channels for count in counts_of(channel)),
-    ).where(holds.c.id == bindparam("hold"))
+def _check(found: Mapping[str, Any], held: Hold, contacts: Sequence[Contact]) -> None:
+    municipality = held.counter.desk.office.municipality
+    check_address(municipality, found["made"], found["without_contact"], has_contact=bool(contacts))
+    if municipality.asks_proof and held.address is not None:
+        check_proof(municipality, held, found["unproven"])
+    for contact in contacts:
+        check_contact(municipality, found[f"{contact.channel}_to_come"], found[f"{contact.channel}_made"])
 
 
-@lru_cache(maxsize=64)
-def _writing(rows: tuple[tuple[str, tuple[str, ...]], ...]) -> Together:
-    """The statement for rows with these columns."""
-    models = {"booking": Booking, "appointment": Appointment, "item": AppointmentService, "line": AuditLine}
-    inserts = []
-    for prefix, columns in rows:
-        into = table(models.get(prefix, Message))
-        names = {name: bindparam(_parameter(prefix, name), type_=into.c[name].type) for name in columns}
-        inserts.append(insert(into).values(names))
-    return Together(*inserts, _BECOME, _HAND_OVER)
+@dataclass(frozen=True)
+class _Shape:
+    """All that makes one statement differ from another: the columns of each row, and what is counted."""
+
+    parts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    contacts: tuple[tuple[MessageChannel, int], ...]  # how many pseudonyms each has
 
 
-# What rows have in common is one parameter: the driver keeps no statement that has more than fifty.
+_MODELS: dict[str, type[Base]] = {
+    "booking": Booking,
+    "appointment": Appointment,
+    "item": AppointmentService,
+    "line": AuditLine,
+    "message": Message,
+}
+_DRAWN = {  # which of the two drawn ids stands where
+    "booking": {"id": "booking"},
+    "appointment": {"id": "appointment", "booking_id": "booking"},
+    "item": {"appointment_id": "appointment"},
+    "line": {"object_id": "appointment"},
+    "message": {"subject_id": "appointment"},
+}
+# What is the same word or number in each new booking stands in the statement, because each parameter costs time, and
+# the driver keeps no statement that has more than fifty of them or 4,096 characters.
+_SAME = {
+    "booking": {"generation"},
+    "appointment": {"sequence", "state", "is_exception", "is_beyond_quota"},
+    "item": {"position"},
+    "line": {"actor", "action", "object_kind"},
+    "message": {"subject_kind", "sequence", "kind", "channel", "state", "attempts"},
+}
 _COMMON = {
-    "appointment_booking_id": "booking_id",
-    "item_appointment_id": "appointment_id",
-    "line_object_id": "appointment_id",
-    "line_municipality_id": "booking_municipality_id",
+    "line_municipality_id": "town",
+    "booking_municipality_id": "town",
+    "message_municipality_id": "town",
     "booking_made_at": "now",
     "appointment_changed_at": "now",
     "line_at": "now",
-}
-_OF_ALL_MESSAGES = {
-    "municipality_id": "booking_municipality_id",
-    "subject_id": "appointment_id",
-    "subject_kind": "line_object_kind",
-    "sequence": "appointment_sequence",
-    "made_at": "now",
-    "state": "message_state",
-    "attempts": "message_attempts",
+    "message_made_at": "now",
 }
 
 
-@lru_cache(maxsize=256)
-def _parameter(prefix: str, column: str) -> str:
-    name = f"{prefix}_{column}"
-    return _OF_ALL_MESSAGES.get(column, name) if prefix.startswith("message") else _COMMON.get(name, name)
+def _columns(part: str, row: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """The columns of a row, each with its value where that stands in the statement."""
+    names = {**row, **_DRAWN[part]}
+    return part, tuple((name, row[name] if name in _SAME[part] else None) for name in names)
+
+
+@lru_cache(maxsize=512)
+def _parameter(part: str, number: int, column: str) -> str:
+    common = _COMMON.get(f"{part}_{column}")
+    return common or f"{part[0]}{number}_{column}"
 
 
 _HOLD, _OCCUPANCY = table(Hold), table(Occupancy)
 _FROM: BindParameter[int] = bindparam("from_hold")
-_BECOME = (
-    update(_HOLD).where(_HOLD.c.id == _FROM, _HOLD.c.booking_id.is_(None)).values(booking_id=bindparam("booking_id"))
-)
-_BECAME = select(_HOLD.c.booking_id).where(_HOLD.c.id == _FROM)
-_HAND_OVER = (
-    update(_OCCUPANCY)
-    .where(_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > bindparam("now", type_=UtcDateTime()))
-    .values(appointment_id=bindparam("appointment_id"), hold_id=null(), expires_at=null())
-    .returning(_OCCUPANCY.c.tick)
-)
+_NOW = bindparam("now", type_=UtcDateTime())
+_GIVEN: dict[str, ColumnElement[int]] = {
+    "booking": bindparam("new_booking", type_=table(Booking).c.id.type),
+    "appointment": bindparam("new_appointment", type_=table(Appointment).c.id.type),
+}
+Ids = Mapping[str, ColumnElement[int]]
+
+
+def _at_once(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """PostgreSQL gets all as one statement: the round trips cost more than the rows."""
+    found: Mapping[str, Any] = run(_as_one(shape), values).one()._mapping
+    raised_activity()
+    return found
+
+
+def _in_turn(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Other databases get one after the other: nobody else writes meanwhile."""
+    known = raise_activity([values["office"]], values["now"])
+    counted, columns = _counts(shape)
+    found = run(select(*_drawn(), *columns).select_from(counted), values).one()._mapping
+    given = {**values, "new_booking": found["booking"], "new_appointment": found["appointment"]}
+    for statement in _inserts(shape, _GIVEN):
+        run(statement, given)
+    became = run(_become(_GIVEN), given).scalars().all()
+    ticks = run(_hand_over(_GIVEN), given).scalars().all()
+    return {**found, "revision": known[values["office"]], "became": len(became), "ticks": ticks}
+
+
+@lru_cache(maxsize=64)
+def _as_one(shape: _Shape) -> Executable:
+    """The office first: what is changed of the hold waits for it, as everybody does who changes one."""
+    drawn, raised = select(*_drawn()).cte("drawn"), activity_raised()
+    ids = {name: select(drawn.c[name]).scalar_subquery() for name in ("booking", "appointment")}
+    is_ours = select(raised.c.revision).exists()
+    became = _become(ids).where(is_ours).cte("became")
+    handed = _hand_over(ids).where(is_ours).cte("handed")
+    inserted = [one.cte(f"new_{n}") for n, one in enumerate(_inserts(shape, ids))]
+    found = {
+        **ids,
+        "revision": select(raised.c.revision).scalar_subquery(),
+        "became": select(func.count()).select_from(became).scalar_subquery(),
+        "ticks": select(func.array_agg(handed.c.tick)).scalar_subquery(),
+    }
+    counted, columns = _counts(shape)
+    answer = select(*(column.label(name) for name, column in found.items()), *columns).select_from(counted)
+    return answer.add_cte(*inserted)
+
+
+def _drawn() -> list[ColumnElement[int]]:
+    return [next_id(Booking).label("booking"), next_id(Appointment).label("appointment")]
+
+
+def _counts(shape: _Shape) -> tuple[FromClause, list[ColumnElement[Any]]]:
+    """What is compared with the limits, as it is without this booking: one row, and its columns."""
+    there = made_from(bindparam("from_address"))
+    counted: FromClause = there
+    columns: list[ColumnElement[Any]] = list(there.c)
+    for channel, keys in shape.contacts:
+        made = made_by(channel, keys)
+        counted = counted.join(made, true())
+        columns += [made.c[name].label(f"{channel}_{name}") for name in ("to_come", "made")]
+    return counted, columns
+
+
+def _inserts(shape: _Shape, ids: Ids) -> list[Any]:
+    """One for each table: that of the messages has a SELECT for each of them."""
+    found, messages = [], []
+    for n, (part, columns) in enumerate(shape.parts):
+        row = {name: _value((part, n, name), same, ids) for name, same in columns}
+        if part == "message":
+            messages.append(row)
+        else:
+            found.append(insert(table(_MODELS[part])).values(row))
+    if messages:
+        rows = union_all(*(select(*row.values()) for row in messages))
+        found.append(insert(table(Message)).from_select(list(messages[0]), rows))
+    return found
+
+
+def _value(place: tuple[str, int, str], same: Any, ids: Ids) -> ColumnElement[Any]:
+    part, number, name = place
+    if name in _DRAWN[part]:
+        return ids[_DRAWN[part][name]]
+    if same is None:
+        return bindparam(_parameter(part, number, name), type_=_without_cast(table(_MODELS[part]).c[name].type))
+    if isinstance(same, bool):
+        return true() if same else false()
+    return literal_column(f"'{same}'" if isinstance(same, str) else f"{same}")
+
+
+class _AsItIs(UserDefinedType[Any]):
+    """The type of a parameter whose place says what it is: a cast at each would make a long statement."""
+
+    cache_ok = True
+
+
+def _without_cast(of: TypeEngine[Any]) -> TypeEngine[Any]:
+    is_plain = isinstance(of, String | Integer | UtcDateTime) and not isinstance(of, Enum)
+    return _AsItIs() if is_plain else of
+
+
+def _become(ids: Ids) -> Any:
+    mine = (_HOLD.c.id == _FROM, _HOLD.c.booking_id.is_(None))
+    return update(_HOLD).where(*mine).values(booking_id=ids["booking"]).returning(_HOLD.c.id)
+
+
+def _hand_over(ids: Ids) -> Any:
+    lives = (_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > _NOW)
+    new = {"appointment_id": ids["appointment"], "hold_id": null(), "expires_at": null()}
+    return update(_OCCUPANCY).where(*lives).values(new).returning(_OCCUPANCY.c.tick)

@@ -10,23 +10,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Executable,
-    Row,
-    Select,
     bindparam,
     case,
     delete,
     event,
     insert,
+    literal_column,
     or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.orm import Session, SessionTransaction
@@ -68,20 +65,19 @@ def raise_activity(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
     return _raise(office_ids, _RAISE_ACTIVITY, now)
 
 
-def raise_activity_and_read(office_id: int, now: datetime, reading: Select[Any], values: Mapping[str, Any]) -> Row[Any]:
-    """Raises the activity of one office and reads one row; its last column is the revision of the office.
+def activity_raised() -> CTE:
+    """The same as a part of one greater statement: the row with the revision of the office.
 
-    PostgreSQL does both at once: only the revision is sure to be as others left it who had the office before.
+    Its parameters are "office" and "now". Whoever has run it calls raised_activity().
     """
-    is_one = db.engine.dialect.name == "postgresql"
-    given = {"office": office_id, "now": now, **values}
-    if not is_one:
-        run(_RAISE_ACTIVITY, given)
-    row: Row[Any] = run(_reading_too(reading, is_one), given).one()
+    return _RAISE_ACTIVITY.cte("raised")
+
+
+def raised_activity() -> None:
+    """Notes that this transaction has raised the activity of an office by a statement of its own."""
     transaction = db.session().get_transaction()
     if transaction is not None:
         _raised.setdefault(transaction, {})
-    return row
 
 
 def raise_office(office_ids: Iterable[int], now: datetime) -> dict[int, int]:
@@ -147,20 +143,13 @@ _REVISIONS = select(_OFFICE.c.id, _OFFICE.c.revision).where(_OFFICE.c.id.in_(bin
 _THIS = update(_OFFICE).where(_OFFICE.c.id == bindparam("office")).returning(_OFFICE.c.revision)
 _NOW = bindparam("now", type_=UtcDateTime())
 _SHOWN = {
-    "activity": _OFFICE.c.activity + 1,
+    "activity": _OFFICE.c.activity + literal_column("1"),
     "activity_at": case((_OFFICE.c.activity_at < _NOW, _NOW), else_=_OFFICE.c.activity_at),
 }
 _WAIT = _THIS.values(revision=_OFFICE.c.revision)
 _RAISE_REVISION = _THIS.values(revision=_OFFICE.c.revision + 1)
 _RAISE_ACTIVITY = _THIS.values(_SHOWN)
 _RAISE_BOTH = _RAISE_REVISION.values(_SHOWN)
-
-
-@lru_cache(maxsize=64)
-def _reading_too(reading: Select[Any], is_one: bool) -> Executable:
-    raised = _RAISE_ACTIVITY.cte("raised") if is_one else _OFFICE
-    its_own = true() if is_one else _OFFICE.c.id == bindparam("office")
-    return reading.add_columns(select(raised.c.revision).where(its_own).scalar_subquery().label("revision"))
 
 
 _NOTE = insert(table(Change)).from_select(

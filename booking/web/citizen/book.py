@@ -40,7 +40,7 @@ from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Item, Nearby, nearest, offers
 from booking.appointments.papers import answers_in, answers_kept
 from booking.appointments.together import book_visit, hold_visit
-from booking.appointments.writing import BookedMeanwhile
+from booking.appointments.writing import HoldChanged
 from booking.db import begin_write, db
 from booking.outbox.models import MessageChannel
 from booking.privacy.forget import erasure_day
@@ -137,10 +137,10 @@ def confirm(token: str) -> ResponseReturnValue:
     except SlotTaken:
         _keep_typed(form)
         return taken_page(items, start)
-    except BookedMeanwhile:
+    except HoldChanged:
         db.session.rollback()
         load_town()
-        booking = db.session.get_one(Booking, held_by(token).booking_id)
+        return confirm(token)
     except (ContactLimit, AddressLimit, ProofLimit) as limit:
         return _too_many(token, form, person, limit)
     if fitting is not held:

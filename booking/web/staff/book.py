@@ -23,7 +23,7 @@ from booking.appointments.occupancy import SlotTaken
 from booking.appointments.offers import Demand, Offer, staff_offer
 from booking.appointments.quota import is_beyond_quota
 from booking.appointments.timelines import office_lines
-from booking.appointments.writing import BookedMeanwhile
+from booking.appointments.writing import HoldChanged
 from booking.db import db
 from booking.outbox.models import MessageChannel
 from booking.slots.clock import moment_of, tick_of
@@ -96,9 +96,10 @@ def confirm(id: int) -> ResponseReturnValue:
     try:
         held = _fitting(held, needs_in(person.needs))
         book(held, person, channel, member(current_staff()), now())
-    except BookedMeanwhile:
+    except HoldChanged:
         db.session.rollback()
-        return redirect(url_for("staff.details", id=id), 303)  # which finds the booking
+        load_town()
+        return confirm(id)
     except SlotTaken:
         db.session.rollback()
         load_town()
