@@ -123,6 +123,10 @@ def test_a_file_from_the_first_look_to_the_undoing(house: House, chromium: Brows
             page.locator("main .admin-form .actions button").click()
             expect(page.locator(shows).first).to_be_visible()
             judge(page, "nl")
+        page.evaluate("document.querySelector('input[name^=start-]').value = '1'")  # a time that nobody can have
+        page.locator("button[value=move]").click()
+        expect(page.locator(".kern-alert--warning")).to_be_focused()
+        judge(page, "nl")
         page.locator("button[value=keep]").click()
         expect(page.locator(".kern-alert--success")).to_be_visible()
         judge(page, "nl")
