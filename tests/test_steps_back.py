@@ -67,6 +67,10 @@ def pressed(page: str, action: str, **typed: str) -> Callable[[Visitor], Page]:
     return take
 
 
+def another_logo(visitor: Visitor) -> Page:
+    return visitor.follow(upload(visitor, picture(size=(300, 60))))
+
+
 TYPED = {
     "admin.do_removal": Typed(f"{ADMIN}/remove/counter/2", "", "Counter 2"),
     "admin.end_sign_in": Typed(f"{ADMIN}/sign-in", "/end", "Dorpslogin"),
@@ -92,6 +96,8 @@ AGAIN = {
 UNDONE = {
     "admin.revoke": Undone(pressed(f"{ADMIN}/staff/2", "/revoke"), "/revoke"),
     "admin.show_town_logo": Undone(pressed(f"{ADMIN}/town/logo", "/shown"), "/shown"),
+    "admin.save_town_logo": Undone(another_logo, "/logo/former"),
+    "admin.show_former_logo": Undone(pressed(f"{ADMIN}/town/logo", "/logo/former"), "/logo/former"),
     "admin.set_hours": Undone(pressed(f"{ADMIN}/hours/new?counter=1", "/hours/new", **{"week-0": "10-11"}), "/undo"),
     "admin.close": Undone(pressed(f"{ADMIN}/closures/new?office=1&on=2026-12-01", "/closures/new"), "/undo"),
     "admin.close_on_holidays": Undone(pressed(f"{ADMIN}/closures/holidays", "", day="2026-12-25"), "/undo"),
@@ -111,7 +117,6 @@ SAID_BEFORE = {  # changes nothing but what its own page lists first
     "admin.exchange_import",  # and what it changed can be put back, see below
     "admin.export",
     "admin.save_sign_in",  # asks the provider first, and never switches off the only way in
-    "admin.save_town_logo",  # takes a file that somebody has; the one before can be uploaded again
     "admin.send_change",  # what is sent by itself some minutes later
     "admin.send_link",
     "admin.send_links",
@@ -226,19 +231,20 @@ def test_what_stood_in_a_form_can_be_entered_again(app: Flask, ann: Visitor, end
 @pytest.mark.parametrize("endpoint", UNDONE)
 def test_what_has_an_undo_is_as_it_was_after_it(app: Flask, town: Town, ann: Visitor, endpoint: str) -> None:
     step = UNDONE[endpoint]
+    upload(ann, picture(size=(200, 90)))
     upload(ann, picture())
     with app.app_context():
         times = {"starts_at": MONDAY.replace(month=12), "ends_at": MONDAY.replace(month=12, hour=9)}
         db.session.add(Closure(office_id=town.office_id, reasons={"nl": "Staking"}, **times))
         db.session.commit()
-    before = rows(app, COUNTED)
+    before = rows(app, (*COUNTED, "former"))
 
     page = step.take(ann)
-    assert rows(app, COUNTED) != before
+    assert rows(app, (*COUNTED, "former")) != before
     form = main_form(page, step.back)
     ann.press(form) if form.buttons else ann.send(form)
 
-    assert rows(app, COUNTED) == before
+    assert rows(app, (*COUNTED, "former")) == before
 
 
 def test_what_an_import_changed_can_be_put_back(app: Flask, town: Town, ann: Visitor) -> None:

@@ -88,6 +88,7 @@ class Logo(Base):
     texts: Mapped[dict[str, str]]  # what it shows, in words
     is_shown: Mapped[bool] = mapped_column(default=True)
     content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    former: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)  # the picture before it
 
 
 class Office(Base):

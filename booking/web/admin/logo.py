@@ -1,4 +1,4 @@
-"""The logo: a picture from a file, what it shows in words, and taking it off with a way back."""
+"""The logo: a picture from a file, what it shows in words, and taking it off or another one, with a way back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wtforms import FileField
 
 from booking.db import db
 from booking.staff.models import Role
-from booking.townhall.logo import Drawn, NoPicture, drawn
+from booking.townhall.logo import Drawn, NoPicture, as_drawn, drawn
 from booking.townhall.models import Logo, Municipality
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
@@ -51,8 +51,7 @@ def save_town_logo() -> ResponseReturnValue:
     if row is None:
         row = Logo(municipality_id=town().id)
     if picture is not None:
-        row.content, row.fingerprint = picture.content, picture.fingerprint
-        row.width, row.height, row.is_shown = picture.width, picture.height, True
+        _show(row, picture)
     form.texts.populate_obj(row, "texts")
     db.session.add(row)
     return _saved("change_logo", _("The logo is saved."))
@@ -66,6 +65,23 @@ def show_town_logo() -> ResponseReturnValue:
     row.is_shown = bool(request.form.get("back"))
     words = _("The logo is shown again.") if row.is_shown else _("The logo is off; it is kept here to be shown again.")
     return _saved("show_logo" if row.is_shown else "hide_logo", words)
+
+
+@admin.post("/town/logo/former")
+def show_former_logo() -> ResponseReturnValue:
+    """Shows the picture of before instead; pressed once more, it is as it was."""
+    require(Role.ADMINISTRATOR, None)
+    row = _logo() or abort(404)
+    _show(row, as_drawn(row.former or abort(404)))
+    return _saved("change_logo", _("The picture of before is shown again."))
+
+
+def _show(row: Logo, picture: Drawn) -> None:
+    """Shows the picture from now on, and keeps the one before it."""
+    if row.fingerprint not in (None, picture.fingerprint):
+        row.former = row.content
+    row.content, row.fingerprint = picture.content, picture.fingerprint
+    row.width, row.height, row.is_shown = picture.width, picture.height, True
 
 
 def _picture(form: LogoForm, content: bytes, row: Logo | None) -> Drawn | None:
@@ -92,4 +108,5 @@ def _logo() -> Logo | None:
 
 
 def _page(form: Any, row: Logo | None) -> str:
-    return render_template("admin/logo.html", form=form, row=row)
+    has_former = row is not None and row.former is not None
+    return render_template("admin/logo.html", form=form, row=row, has_former=has_former)
