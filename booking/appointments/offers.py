@@ -67,13 +67,14 @@ class Offer:
     base: int
     mask: int
 
-    @cached_property
+    @property
     def first_tick(self) -> int | None:
         return first_in(self.mask, self.base)
 
     @property
     def first(self) -> datetime | None:
-        return None if self.first_tick is None else moment_of(self.first_tick)
+        tick = self.first_tick
+        return None if tick is None else moment_of(tick)
 
     @property
     def starts(self) -> Iterator[datetime]:

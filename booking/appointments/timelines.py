@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -80,18 +81,27 @@ class OfficeLines:
     counters: tuple[CounterLine, ...]
     access: frozenset[str] = frozenset()  # what helps people get in, as the office says it
     lengths: Mapping[int, int] = field(default_factory=dict)  # of the services done here, in ticks, for one person
-    _fitting: dict[tuple[frozenset[int], int], int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _fitting: dict[tuple[Sequence[frozenset[int]], int], int] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def fitting(self, service_ids: frozenset[int], length: int) -> int:
         """The starts at which a visit of `length` ticks fits at any counter that does all these services."""
-        doing = [counter for counter in self.counters if service_ids <= counter.services]
-        who = frozenset(counter.counter_id for counter in doing)  # many services share their counters
-        found = self._fitting.get((who, length))
+        doing = tuple([services for services in self._teams if service_ids <= services])  # many services share these
+        found = self._fitting.get((doing, length))
         if found is None:
             found = 0
-            for counter in doing:
+            for counter in (counter for services in doing for counter in self._teams[services]):
                 found |= counter.fits(length)
-            self._fitting[who, length] = found
+            self._fitting[doing, length] = found
+        return found
+
+    @cached_property
+    def _teams(self) -> Mapping[frozenset[int], Sequence[CounterLine]]:
+        """The counters by the services they do: those of a desk mostly do the same."""
+        found: dict[frozenset[int], list[CounterLine]] = {}
+        for counter in self.counters:
+            found.setdefault(counter.services, []).append(counter)
         return found
 
     def local_day(self, tick: int) -> date:
@@ -356,4 +366,6 @@ def _services(ids: list[int]) -> tuple[dict[int, frozenset[int]], dict[int, int]
     for counter_id, service_id, minutes in db.session.execute(query):
         found[counter_id].add(service_id)
         lengths[service_id] = minutes // TICK_MINUTES
-    return {id: frozenset(services) for id, services in found.items()}, lengths
+    same: dict[frozenset[int], frozenset[int]] = {}  # one object for all counters that do the same
+    done = {id: frozenset(services) for id, services in found.items()}
+    return {id: same.setdefault(services, services) for id, services in done.items()}, lengths

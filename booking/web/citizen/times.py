@@ -155,10 +155,11 @@ def answers_given() -> list[int]:
 def free_times(offices: Sequence[Office], found: Sequence[Offer]) -> Times:
     """The page of days that the address asks for (?from=), over these offices."""
     by_id = {office.id: office for office in offices}
-    soonest, all_of_them, begins = first_free(found), together(found), _from()
+    all_of_them, begins = together(found), _from()
     days = all_of_them.days if all_of_them else iter(())
     wanted = list(islice((on for on in days if on >= begins), DAYS_A_PAGE + 1))
     few = found if len(found) <= MANY else nsmallest(SHOWN, (one for one in found if one.mask), key=_soonest)
+    soonest = first_free(few)
     page = [_day(on, by_id, found, few) for on in wanted[:DAYS_A_PAGE]]
     later = wanted[DAYS_A_PAGE] if len(wanted) > DAYS_A_PAGE else None
     has_earlier = all_of_them is not None and next(all_of_them.days, begins) < begins
