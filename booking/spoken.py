@@ -113,6 +113,7 @@ def month(on: date, language: str) -> str:
     return format_date(on, "LLLL y", locale=locale_of(language))
 
 
+@lru_cache(maxsize=1024)
 def euros(amount: Decimal, language: str) -> str:
     """ "€ 12,50", without cents where there are none."""
     locale = Locale.parse(locale_of(language))

@@ -157,14 +157,13 @@ def services() -> ResponseReturnValue:
 
 def _done_at(service: Service) -> str:
     """The first offices that do it, and how many more; the same offices are put into words once a request."""
-    places = here().offices_for(service)
-    known: dict[tuple[int, ...], str] = g.setdefault("done_at", {})
-    key = tuple(office.id for office in places)
-    if key not in known:
+    places = tuple(here().offices_for(service))
+    known: dict[tuple[Office, ...], str] = g.setdefault("done_at", {})
+    if places not in known:
         named = ", ".join(office.name(language()) for office in places[:NAMED])
         more = ngettext("and %(num)s more", "and %(num)s more", len(places) - NAMED) if len(places) > NAMED else ""
-        known[key] = f"{named} {more}".strip()
-    return known[key]
+        known[places] = f"{named} {more}".strip()
+    return known[places]
 
 
 @admin.get("/services/new")
