@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -136,15 +137,54 @@ def read_once(statement: Executable, **values: Any) -> Sequence[Row[Any]]:
 
     Raises Silence where the database hangs.
     """
-    if db.session.registry.has() and db.session().in_transaction():
+    if is_in_transaction():
         found: Sequence[Row[Any]] = run(statement, values).all()
         return found
-    engine = db.engine
-    if engine.dialect.name != "postgresql":
-        with engine.connect() as connection:
-            return connection.execute(statement, values).all()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, first_word(connection):
+    with reader() as connection:
         return connection.execute(statement, values).all()
+
+
+def is_in_transaction() -> bool:
+    """Whether this request or job has begun one."""
+    return bool(db.session.registry.has() and db.session().in_transaction())
+
+
+_shared: ContextVar[list[Connection] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def reading_together() -> Iterator[None]:
+    """What is asked of `reader` inside goes over one connection: to fetch and try one costs as much as a short read."""
+    shared: list[Connection] = []
+    before = _shared.set(shared)
+    try:
+        yield
+    finally:
+        _shared.reset(before)
+        for connection in shared:
+            connection.close()
+
+
+@contextmanager
+def reader() -> Iterator[Connection]:
+    """A connection for a short read with no transaction around it. Raises Silence where the database hangs."""
+    shared, engine = _shared.get(), db.engine
+    with ExitStack() as ends:
+        connection = shared[0] if shared else _fetched(engine)
+        if shared is None:
+            ends.enter_context(connection)
+        elif not shared:
+            shared.append(connection)
+        if engine.dialect.name == "postgresql":
+            ends.enter_context(first_word(connection))
+        yield connection
+
+
+def _fetched(engine: Engine) -> Connection:
+    connection = engine.connect()
+    if engine.dialect.name == "postgresql":
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    return connection
 
 
 @contextmanager

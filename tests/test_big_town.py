@@ -89,6 +89,29 @@ def test_a_page_of_the_administration_asks_the_database_no_more_often(app: Flask
     assert len(seen) <= 8
 
 
+@pytest.mark.parametrize(
+    ("path", "most"), [("services", 2), ("offices", 2), ("closures/new", 2), ("why", 2), ("desks/1", 2), ("hours", 3)]
+)
+def test_what_stands_in_memory_is_asked_for_no_more_and_the_account_comes_with_the_town(
+    app: Flask, city: None, path: str, most: int
+) -> None:
+    mia, fetched = signed_in(app, "ann"), list[object]()
+    mia.get(f"{ADMIN}/{path}")
+    with app.app_context():
+        pool = db.engine.pool
+
+    def fetch(_connection: object, *record: object) -> None:
+        fetched.append(record)
+
+    event.listen(pool, "checkout", fetch)
+    with queries(app) as seen:
+        assert mia.get(f"{ADMIN}/{path}").status == 200
+    event.remove(pool, "checkout", fetch)
+
+    assert len([one for one in seen if one.startswith("SELECT")]) == most
+    assert len(fetched) == most - 1
+
+
 def test_the_front_page_leads_to_the_offices_instead_of_listing_them(app: Flask, city: None) -> None:
     visitor = Visitor(app)
 

@@ -10,9 +10,9 @@ from ipaddress import ip_address, ip_network
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import bindparam, delete, func, select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
-from booking.db import Base, begin_write, db, run
+from booking.db import Base, begin_write, db, is_in_transaction, reader, run
 from booking.staff.models import EVERYWHERE, Attempt, Place, Role, Staff, StaffRole
 
 WINDOW = timedelta(minutes=15)
@@ -35,8 +35,16 @@ _ACCOUNT = select(Staff).where(Staff.id == bindparam("id")).options(joinedload(S
 
 
 def account(id: int) -> Staff | None:
-    """The account of this id with its roles, by one question: every page of staff asks it."""
-    return db.session.scalars(_ACCOUNT, {"id": id}).unique().one_or_none()
+    """The account of this id with its roles, as every page of staff asks for it.
+
+    Inside a transaction it is the session's. Before one it belongs to no session, and is there to be read.
+    """
+    if is_in_transaction():
+        return db.session.get(Staff, id)
+    with reader() as connection, Session(connection) as session:
+        found = session.scalars(_ACCOUNT, {"id": id}).unique().one_or_none()
+        session.expunge_all()
+        return found
 
 
 def hashed(password: str) -> str:

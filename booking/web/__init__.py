@@ -19,16 +19,16 @@ from booking.web.device import device, entry
 from booking.web.feeds import database_away, feeds
 from booking.web.front import front
 from booking.web.guards import (
+    come_in,
     everyone,
     managing_staff,
     register,
     signed_in_device,
     signed_in_staff,
-    stand_guard,
 )
 from booking.web.receipts import receipts
 from booking.web.staff import door, staff
-from booking.web.towns import TownMiddleware, load_town
+from booking.web.towns import TownMiddleware
 
 YEAR = 365 * 24 * 3600
 
@@ -45,8 +45,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.url_map.converters["int"] = SmallInteger
     app.logger.addFilter(masked)
     security.install(app, settings)
-    app.before_request(load_town)
-    app.before_request(stand_guard)
+    app.before_request(come_in)
     language.install(app)
     pages.install(app)
     register(app, front, everyone("the way in, and health in numbers only"))

@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from booking import links
-from booking.db import db
+from booking.db import db, reading_together
 from booking.staff.accounts import holds
 from booking.staff.models import Device, DeviceKind, Place, Role, Staff
-from booking.web.towns import here, town
+from booking.web.towns import here, load_town, town
 
 DEVICE_COOKIE = "balie-device"  # of its own: a screen stays signed in over a weekend, people do not
 
@@ -49,8 +49,15 @@ def register(app: Flask, blueprint: Blueprint, guard: Guard, url_prefix: str | N
     app.register_blueprint(blueprint, url_prefix=url_prefix)
 
 
-def stand_guard() -> ResponseReturnValue | None:
-    """Before each request: asks the guard of the blueprint; a route without one does not exist."""
+def come_in() -> ResponseReturnValue | None:
+    """Before each request: which town it is for, and what the guard of the blueprint says to whoever asks."""
+    with reading_together():
+        load_town()
+        return _stand_guard()
+
+
+def _stand_guard() -> ResponseReturnValue | None:
+    """A route without a guard does not exist."""
     if request.endpoint is None:
         return None
     guard = current_app.extensions["balie"]["guards"].get(request.blueprint)
