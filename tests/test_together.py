@@ -91,10 +91,10 @@ def held(clock: Clock, start: datetime = TEN, holder: Holder | None = None) -> H
     return made
 
 
-def booked(clock: Clock, start: datetime = TEN) -> Booking:
+def booked(clock: Clock, start: datetime = TEN, citizen: Citizen = ALICE) -> Booking:
     kept = held(clock, start)
     here = read_again()
-    made = book_visit(kept, ALICE, Channel.WEB, citizen_of(here.municipality.id), clock())
+    made = book_visit(kept, citizen, Channel.WEB, citizen_of(here.municipality.id), clock())
     db.session.commit()
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,18 +13,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from booking.appointments.booking import cancel
+from booking.appointments.booking import cancel, move
 from booking.appointments.models import Booking
 from booking.appointments.together import cancel_visit
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.send import send_due
 from booking.outbox.models import Kind, Message, MessageChannel, MessageState
-from booking.staff.audit import citizen_of
+from booking.outbox.queue import claim, defer
+from booking.staff.audit import citizen_of, member
 from booking.townhall.standing import Standing
 from tests import test_together
 from tests.conftest import Clock
-from tests.test_together import TEN, booked, make_visit_town, move_to
+from tests.factories import make_staff
+from tests.test_together import ALICE, TEN, booked, make_visit_town, move_to
 
 pytestmark = pytest.mark.messages
 
@@ -45,6 +48,18 @@ def letters(context: Flask, clock: Clock) -> list[EmailMessage]:
         letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
         assert isinstance(letter, EmailMessage)
         found.append(letter)
+        file.unlink()
+    return found
+
+
+def texts(context: Flask, clock: Clock) -> list[str]:
+    """The text messages that have been sent since the last look."""
+    settings: Settings = context.extensions["balie"]["settings"]
+    db.session.rollback()
+    send_due(settings, clock, MessageChannel.SMS)
+    files = sorted(Path(settings.instance).rglob("*.txt"))
+    found = [file.read_text() for file in files]
+    for file in files:
         file.unlink()
     return found
 
@@ -142,3 +157,41 @@ def test_what_was_moved_before_the_confirmation_went_is_told_by_itself(
     told = letters(context, clock)
 
     assert sorted(len(uids(letter)) for letter in told) == [1, 2]
+
+
+def test_a_desk_is_not_forgotten_when_the_message_for_all_is_overtaken(
+    context: Flask, here: Standing, clock: Clock
+) -> None:
+    made = booked(clock)
+    first = db.session.scalars(select(Message).where(Message.kind == Kind.CONFIRMATION).order_by(Message.id)).first()
+    db.session.rollback()
+    begin_write()
+    assert first and claim(first.id, clock())
+    defer(db.session.get_one(Message, first.id), "450 later", clock())
+    db.session.commit()
+    assert letters(context, clock) == []  # the others wait for the one that carries them
+
+    db.session.rollback()
+    begin_write()
+    cancel(made.appointments[0], citizen_of(here.municipality.id), clock())
+    db.session.commit()
+    clock.advance(minutes=2)
+
+    assert sorted(len(uids(letter)) for letter in letters(context, clock)) == [1, 2]
+
+
+def test_a_text_message_tells_of_one_time_and_what_follows_it(context: Flask, here: Standing, clock: Clock) -> None:
+    made = booked(clock, citizen=replace(ALICE, email=None, phone="+32470123456"))
+    assert len(texts(context, clock)) == 1  # three desks, one after the other
+    clock.advance(minutes=1)
+    db.session.rollback()
+    begin_write()
+    for day, one in enumerate(made.appointments):  # as a closure may move them: apart
+        office, start = one.counter.desk.office, TEN + timedelta(days=day % 2 + 1)
+        move(one, office, start, member(make_staff(here.municipality.id, f"{day}@example.org")), clock())
+    db.session.commit()
+
+    told = texts(context, clock)
+
+    assert len(told) == 2
+    assert sorted("do 26" in text for text in told) == [False, True], told

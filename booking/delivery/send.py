@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 from functools import partial
 
@@ -39,6 +39,7 @@ from booking.townhall.models import Counter, Desk, Office
 
 BATCH = 500
 INVITING = frozenset({Kind.CONFIRMATION, Kind.MOVE, Kind.CANCELLATION})  # they change what stands in calendars
+A_MINUTE = timedelta(minutes=1)
 EMAIL, SMS = MessageChannel.EMAIL, MessageChannel.SMS
 
 Clock = Callable[[], datetime]
@@ -141,7 +142,7 @@ def _parcel(settings: Settings, message: Message, now: datetime) -> Parcel | Non
     elif about.untrue or about.to is None:
         end(message, MessageState.DROPPED, now, about.untrue or "no contact")
     elif about.calm_at is not None:
-        put_off(message, "quiet hours", about.calm_at)
+        put_off(message, about.why_later, about.calm_at)
     else:
         message.content = message.content or about.content()
         if message.channel == SMS:
@@ -169,14 +170,15 @@ def _day_list_parcel(message: Message, now: datetime) -> Parcel | None:
 
 @dataclass(frozen=True)
 class _About:
-    """A message as it stands now: of which town, who gets it, why it is no longer true, if so, until when it is better
-    kept back, and what it says."""
+    """A message as it stands now: of which town, who gets it, why it is no longer true, if so, until when and why it is
+    better kept back, and what it says."""
 
     slug: str
     to: str | None
     untrue: str | None
     calm_at: datetime | None
     content: Callable[[], bytes]
+    why_later: str = "quiet hours"
 
 
 def _of_staff(settings: Settings, message: Message, now: datetime) -> _About:
@@ -187,18 +189,25 @@ def _of_staff(settings: Settings, message: Message, now: datetime) -> _About:
 
 @dataclass(frozen=True)
 class _Told:
-    """An appointment that a message is about, who gets it, and all appointments that it tells of."""
+    """An appointment that a message is about, who gets it, and all appointments that it tells of.
+
+    `waits_for` is the one whose message is to tell of them all and has not gone yet.
+    """
 
     appointment: Appointment
     to: str | None
     untrue: str | None
     told: Sequence[Appointment]
+    waits_for: Appointment | None = None
 
 
 def _about(settings: Settings, message: Message, now: datetime) -> _About:
     found = _told(message, now)
     slug = found.appointment.counter.desk.office.municipality.slug
     content = partial(_content, settings, message, found, now)
+    if found.waits_for is not None:
+        why = f"told with appointment {found.waits_for.id}, if that goes"
+        return _About(slug, found.to, found.untrue, now + A_MINUTE, content, why)
     return _About(slug, found.to, found.untrue, _calm_at(message, found.appointment, now), content)
 
 
@@ -210,14 +219,15 @@ def _told(message: Message, now: datetime) -> _Told:
             raise LookupError("There is no counter with a service.")
         return _Told(shown, staff.email, None, [shown])
     appointment = db.session.scalars(_ALL_OF_IT, {"id": message.subject_id}).unique().one()
-    told: Sequence[Appointment] = [appointment]
-    carrier = appointment
-    untrue = _why_not(message, appointment)
-    if untrue is None and message.kind != Kind.LIST and len(appointment.booking.appointments) > 1:
-        told, carrier = told_together(message, appointment)
-    if carrier is not appointment:
-        untrue = f"told with appointment {carrier.id}"
-    return _Told(appointment, recipient(appointment, message.channel), untrue, told)
+    to, untrue = recipient(appointment, message.channel), _why_not(message, appointment)
+    if untrue is not None or message.kind == Kind.LIST or len(appointment.booking.appointments) == 1:
+        return _Told(appointment, to, untrue, [appointment])
+    found = told_together(message, appointment)
+    if found.carrier is appointment:
+        return _Told(appointment, to, None, found.told)
+    if found.state == MessageState.SENT:
+        return _Told(appointment, to, f"told with appointment {found.carrier.id}", found.told)
+    return _Told(appointment, to, None, found.told, waits_for=found.carrier)
 
 
 _PLACE = joinedload(Appointment.counter).joinedload(Counter.desk).joinedload(Desk.office)

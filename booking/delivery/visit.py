@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from booking.appointments.models import Appointment
 from booking.db import db
-from booking.outbox.models import Kind, Message, MessageState
+from booking.outbox.models import Kind, Message, MessageChannel, MessageState
 
 NOT_TOLD = (MessageState.FAILED, MessageState.EXPIRED)
+THE_WAY = timedelta(hours=1)  # between two desks takes no longer
+
+Told = tuple[Appointment, MessageState]
 
 
-def told_together(message: Message, appointment: Appointment) -> tuple[Sequence[Appointment], Appointment]:
-    """The appointments that belong into this message, earliest first, and the one whose message carries them all.
+@dataclass(frozen=True)
+class Together:
+    """Appointments that one message tells of, earliest first, the one whose message it is, and how that stands."""
+
+    told: Sequence[Appointment]
+    carrier: Appointment
+    state: MessageState
+
+
+def told_together(message: Message, appointment: Appointment) -> Together:
+    """The appointments that belong into this message.
 
     They are of one booking and the same is to be said about each: by one change, or as a reminder of one day. One that
-    was changed since is told of by itself, and so is one whose companions' message failed or came too late.
+    was changed since is told of by itself, and so is one whose companions' message failed or came too late. A text
+    message names the time at which a visit begins: it tells of what follows then, not of what is hours or days away.
     """
     query = (
         select(Appointment, Message.state, Message.made_at)
@@ -33,8 +48,24 @@ def told_together(message: Message, appointment: Appointment) -> tuple[Sequence[
         for one, state, made_at in db.session.execute(query)
         if one is appointment or _belongs(message, one, appointment, is_of_the_change=made_at == message.made_at)
     ]
-    carriers = [one for one, state in found if one is appointment or state != MessageState.DROPPED]
-    return [one for one, _state in found] or [appointment], carriers[0] if carriers else appointment
+    if message.channel == MessageChannel.SMS:
+        found = _in_one_go(found, appointment)
+    carriers = [(one, state) for one, state in found if one is appointment or state != MessageState.DROPPED]
+    carrier, state = carriers[0] if carriers else (appointment, message.state)
+    return Together([one for one, _state in found] or [appointment], carrier, state)
+
+
+def _in_one_go(found: Sequence[Told], appointment: Appointment) -> list[Told]:
+    """Those that are seen with the appointment without a long break between two of them."""
+    town = appointment.counter.desk.office.municipality
+    longest = timedelta(minutes=town.longest_wait_minutes) + THE_WAY
+    runs: list[list[Told]] = []
+    for one, state in found:
+        if runs and one.starts_at <= runs[-1][-1][0].ends_at + longest:
+            runs[-1].append((one, state))
+        else:
+            runs.append([(one, state)])
+    return next((run for run in runs if any(one is appointment for one, _state in run)), [])
 
 
 def _belongs(message: Message, one: Appointment, appointment: Appointment, *, is_of_the_change: bool) -> bool:
