@@ -15,13 +15,14 @@ from booking.townhall.models import Municipality, Service
 LATE_NEWS = timedelta(days=2)  # a cancellation is still news for so long
 USEFUL = timedelta(hours=1)  # before the appointment, so that a reminder still helps
 EARLY = timedelta(minutes=15)  # before the quiet hours, so that thousands are out when they begin
+OVERTAKEN = "overtaken by:"  # why a message that waited was dropped
 
 Rule = Mapping[str, Any]
 
 
 def announce(appointment: Appointment, municipality: Municipality, kind: Kind, now: datetime) -> None:
     """Drops what still waits about the appointment, and queues the news and the reminders that are now true."""
-    drop_queued(appointment.id, f"overtaken by: {kind}", now)
+    drop_queued(appointment.id, f"{OVERTAKEN} {kind}", now)
     services = [item.service for item in appointment.items]
     found = notices(appointment, municipality, kind, now, services)
     queue(municipality.id, (appointment.id, appointment.sequence), found, now)

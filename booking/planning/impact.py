@@ -111,7 +111,9 @@ def _strike(plan: Plan, actor: Actor, now: datetime) -> tuple[Adjustment, list[A
     query = select(Appointment).where(Appointment.id.in_(after - before)).options(joinedload(Appointment.booking))
     found = list(db.session.scalars(query.order_by(Appointment.starts_at, Appointment.id)))
     for one in found:
-        one.is_exception = not _is_expected(one)  # who is there already is served
+        if not _is_expected(one):  # who is there already is served
+            one.is_exception = True
+            note_hit(adjustment, one, Choice.KEEP)
     return adjustment, [one for one in found if _is_expected(one)]
 
 

@@ -114,7 +114,9 @@ def carry_out(plan: Plan, now: datetime) -> Delta:
 
 
 def take_back(delta: Delta) -> None:
-    """Undoes what carry_out() did. Raises Overtaken when a row that it added is not there as it was. Flushes."""
+    """Undoes what carry_out() did. Raises Overtaken when a row that it added is not there as it was, or what the rows
+    that it took away belong to is gone. Flushes.
+    """
     for name, model in _TABLES.items():
         added, removed = delta[name]["added"], delta[name]["removed"]
         ids = [row["id"] for row in added]
@@ -122,9 +124,21 @@ def take_back(delta: Delta) -> None:
         if any(found.get(row["id"]) != row for row in added):
             raise Overtaken
         db.session.execute(delete(model).where(model.id.in_(ids)), execution_options={"synchronize_session": False})
-        if removed:
-            db.session.execute(insert(table(model)), [_read(row) for row in removed])
+        _insert_again(model, [_read(row) for row in removed])
     db.session.expire_all()
+
+
+def _insert_again(model: type[OpeningHours] | type[Closure], rows: Sequence[dict[str, Any]]) -> None:
+    """Inserts the rows with their ids, or with new ones where SQLite has given them to others."""
+    needed = {row["counter_id"] for row in rows} - {None}
+    if needed - set(db.session.scalars(select(Counter.id).where(Counter.id.in_(needed)))):
+        raise Overtaken
+    ids = [row["id"] for row in rows]
+    taken = set(db.session.scalars(select(model.id).where(model.id.in_(ids))))
+    for mine in ([row for row in rows if row["id"] not in taken], [row for row in rows if row["id"] in taken]):
+        values = [{name: value for name, value in row.items() if name != "id" or value not in taken} for row in mine]
+        if values:
+            db.session.execute(insert(table(model)), values)
 
 
 _TABLES: dict[str, type[OpeningHours] | type[Closure]] = {"hours": OpeningHours, "closures": Closure}

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from wtforms import Field, SelectField, StringField, ValidationError
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.utils import unset_value
@@ -21,6 +21,7 @@ from wtforms.validators import DataRequired
 from booking.db import db
 from booking.staff.models import Role
 from booking.townhall.directory import desk_with, office_with, services
+from booking.townhall.doing import doing, set_doing
 from booking.townhall.models import Counter, CounterService, Desk, Municipality, Office, Service
 from booking.townhall.revisions import raise_town
 from booking.web.admin import admin
@@ -161,7 +162,7 @@ def add_counters(id: int) -> ResponseReturnValue:
 def offices_doing(id: int) -> ResponseReturnValue:
     """Who does what: a row for each service of the desk, a column for each of its counters."""
     desk = _desk(id)
-    return render_template("admin/doing.html", desk=desk, services=_rows(desk), doing=_doing(desk))
+    return render_template("admin/doing.html", desk=desk, services=_rows(desk), doing=doing(desk))
 
 
 @admin.post("/desks/<int:id>/services")
@@ -169,15 +170,8 @@ def save_doing(id: int) -> ResponseReturnValue:
     """Sets who does what, as ticked; appointments that are booked stay where they are."""
     desk = _desk(id)
     raise_town(db.session.get_one(Municipality, town().id), now())
-    counters, known = {counter.id for counter in desk.counters}, {service.id for service in _rows(desk)}
-    wanted = {pair for text in request.form.getlist("doing") if (pair := _pair(text))}
-    wanted = {(counter, service) for counter, service in wanted if counter in counters and service in known}
-    db.session.execute(
-        delete(CounterService).where(CounterService.counter_id.in_(counters), CounterService.service_id.in_(known))
-    )
-    if wanted:
-        rows = [{"counter_id": counter, "service_id": service} for counter, service in sorted(wanted)]
-        db.session.execute(insert(CounterService), rows)
+    wanted = [pair for text in request.form.getlist("doing") if (pair := _pair(text))]
+    set_doing([counter.id for counter in desk.counters], [service.id for service in _rows(desk)], wanted)
     return saved(("desk", id), "change_doing", _("Who does what is saved."), back_to("offices_desk", id=id))
 
 
@@ -189,13 +183,8 @@ def _pair(text: str) -> tuple[int, int] | None:
 
 def _rows(desk: Desk) -> Sequence[Service]:
     """The services of the department, and others that its counters do."""
-    also = {service_id for _counter, service_id in _doing(desk)}
+    also = {service_id for _counter, service_id in doing(desk)}
     return [one for one in services(town()) if one.desk_key == desk.key or one.id in also]
-
-
-def _doing(desk: Desk) -> set[tuple[int, int]]:
-    query = select(CounterService.counter_id, CounterService.service_id).join(Counter).where(Counter.desk_id == desk.id)
-    return {(counter_id, service_id) for counter_id, service_id in db.session.execute(query)}
 
 
 def _next_number() -> int:
