@@ -98,7 +98,12 @@ def import_files(file: Path, email: str, dry_run: bool, hits: str | None, town: 
 @click.option("--town", help="The short name of the municipality; needed when there are several.")
 def export_files(file: Path, town: str | None) -> None:
     """Write everything a town has, without the persons of appointments, as a ZIP of CSV files."""
-    file.write_bytes(archive(_municipality(town)))
+    id = _municipality(town).id
+    db.session.rollback()
+    draft = file.with_name(f"{file.name}.part")
+    with draft.open("wb") as out:
+        out.writelines(archive(id))
+    draft.replace(file)
 
 
 def _import(proposals: Sequence[Proposal], hits: Choice | None, again: Callable[[], Import]) -> None:

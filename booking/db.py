@@ -195,6 +195,23 @@ def snapshot() -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """All that the session reads is of one moment of the database, however long that takes; ends the transaction.
+
+    Raises RuntimeError when a transaction has begun already: it would see another moment.
+    """
+    if db.session().in_transaction():
+        raise RuntimeError("What sees one moment must come before the first read of its transaction.")
+    if db.engine.dialect.name == "postgresql":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        db.session.connection(execution_options=options)
+    try:
+        yield
+    finally:
+        db.session.rollback()
+
+
 class next_id(FunctionElement[int]):  # noqa: N801
     """The id of a new row of this model, to be selected before the row is inserted by a transaction that writes."""
 

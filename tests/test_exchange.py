@@ -51,7 +51,7 @@ def author(context: Flask, town: Town) -> Actor:
 def exported(town: Town) -> bytes:
     """The ZIP of the town."""
     db.session.rollback()
-    content = archive(db.session.get_one(Municipality, town.municipality_id))
+    content = b"".join(archive(town.municipality_id))
     db.session.rollback()
     return content
 

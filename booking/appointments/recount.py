@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +20,7 @@ from sqlalchemy.orm import aliased
 from booking.appointments.findings import Counted, Finding, Flaw
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Occupancy
 from booking.appointments.timelines import load_lines
-from booking.db import db
+from booking.db import db, one_moment
 from booking.outbox.models import Kind, Message, MessageState
 from booking.slots.clock import day_start, moment_of, tick_from, tick_of
 from booking.slots.timeline import between
@@ -43,25 +42,11 @@ def recount(municipality_id: int, now: datetime, progress: Progress = iter) -> C
     Raises RuntimeError when a transaction has begun already: it would see another moment.
     """
     total = Counted()
-    with _snapshot():
+    with one_moment():
         municipality = db.session.get_one(Municipality, municipality_id)
         for part in progress(list(_parts(municipality, now))):
             total.add(part())
     return total
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    """One moment of the database, however long it is looked at: else a booking made meanwhile is found halfway."""
-    if db.session().in_transaction():
-        raise RuntimeError("A recount must come before the first read of its transaction.")
-    if db.engine.dialect.name == "postgresql":
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        db.session.connection(execution_options=options)
-    try:
-        yield
-    finally:
-        db.session.rollback()
 
 
 def _parts(municipality: Municipality, now: datetime) -> Iterator[Part]:

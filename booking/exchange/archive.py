@@ -1,7 +1,7 @@
 """Everything a municipality has, in open formats: one ZIP of CSV files. Without the persons of appointments.
 
 On top lie the files that can be imported again, and lists for people; in tables/ each table of the database with its
-ids, without what is secret or names a citizen.
+ids, without what is secret or names a citizen. It goes out while it is written: a town of any size fits in memory.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ColumnElement, Executable, Table, select
 
 from booking.appointments.models import Appointment, AppointmentService, Booking
-from booking.db import Base, db
+from booking.db import Base, db, one_moment
 from booking.exchange.imports import PARTS
 from booking.exchange.places import places_of
 from booking.townhall.models import Closure, Counter, Desk, Municipality, Office, Service
-from booking.townhall.sheets import sheet
+from booking.townhall.sheets import sheet_lines
 
+BATCH = 500  # rows
+PIECE = 64 * 1024  # bytes that are sent together
 BOM = "\ufeff"  # by which spreadsheets know UTF-8
 
 # Tables that are in no export, and why.
@@ -55,17 +58,56 @@ NEVER: dict[str, frozenset[str]] = {
 }
 
 
-def archive(municipality: Municipality) -> bytes:
-    """The ZIP file."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
-        for part in PARTS:
-            file.writestr(f"{part.name}.csv", BOM + part.written(municipality))
-        file.writestr("closures.csv", BOM + _closures(municipality))
-        file.writestr("appointments.csv", BOM + _appointments(municipality))
-        for table in tables():
-            file.writestr(f"tables/{table.name}.csv", BOM + _rows(table, municipality.id))
-    return made.getvalue()
+def archive(municipality_id: int) -> Iterator[bytes]:
+    """The ZIP file, piece by piece, as all of it was at one moment; in a transaction of its own that ends with it.
+
+    Whoever stops in between ends the transaction. What was cut off lacks its end, and no program opens it.
+    """
+    pieces = _Pieces()
+    with one_moment():
+        municipality = db.session.get_one(Municipality, municipality_id)
+        with zipfile.ZipFile(pieces, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, lines in _files(municipality):
+                with file.open(name, "w", force_zip64=True) as member:  # nobody knows how long it will be
+                    for line in chain([BOM], lines):
+                        member.write(line.encode())
+                        if pieces.size >= PIECE:
+                            yield pieces.take()
+                yield pieces.take()
+        yield pieces.take()
+
+
+class _Pieces(io.RawIOBase):
+    """What was written and not taken yet; it has no place to go back to."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._written)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken
+
+
+def _files(municipality: Municipality) -> Iterator[tuple[str, Iterable[str]]]:
+    """The files by name, each in pieces."""
+    for part in PARTS:
+        yield f"{part.name}.csv", [part.written(municipality)]
+    yield "closures.csv", _closures(municipality)
+    yield "appointments.csv", _appointments(municipality)
+    for table in tables():
+        yield f"tables/{table.name}.csv", _rows(table, municipality.id)
 
 
 def tables() -> list[Table]:
@@ -78,11 +120,16 @@ def columns(table: Table) -> list[Any]:
     return [column for column in table.columns if column.name not in NEVER.get(table.name, frozenset())]
 
 
-def _rows(table: Table, municipality_id: int) -> str:
+def _rows(table: Table, municipality_id: int) -> Iterator[str]:
     wanted = columns(table)
     query = select(*wanted).where(_is_of(table, municipality_id)).order_by(*table.primary_key)
-    rows = db.session.execute(query)
-    return sheet([column.name for column in wanted], ([_plain(value) for value in row] for row in rows))
+    rows = _in_batches(query)
+    return sheet_lines([column.name for column in wanted], ([_plain(value) for value in row] for row in rows))
+
+
+def _in_batches(query: Executable) -> Iterable[Any]:
+    """The rows, of which so many are in memory at a time."""
+    return db.session.execute(query, execution_options={"yield_per": BATCH})
 
 
 def _is_of(table: Table, municipality_id: int) -> ColumnElement[bool]:
@@ -106,7 +153,7 @@ def _plain(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
-def _closures(municipality: Municipality) -> str:
+def _closures(municipality: Municipality) -> Iterator[str]:
     """The closures, each with its reason in every language."""
     called = {office.id: name for name, office in places_of(municipality).offices.items() if office is not None}
     query = (
@@ -118,20 +165,22 @@ def _closures(municipality: Municipality) -> str:
     )
     languages = municipality.languages
     header = ("office", "desk", "counter", "starts", "ends", *(f"reason_{one}" for one in languages))
-    return sheet(
+    return sheet_lines(
         header,
         (
             [called[one.office_id], key, number, one.starts_at.isoformat(), one.ends_at.isoformat()]
             + [one.reasons.get(language, "") for language in languages]
-            for one, key, number in db.session.execute(query)
+            for one, key, number in _in_batches(query)
         ),
     )
 
 
-def _appointments(municipality: Municipality) -> str:
+def _appointments(municipality: Municipality) -> Iterator[str]:
     """A line for each service of each appointment, without anything of the person."""
+    times = (Appointment.starts_at, Appointment.ends_at, Appointment.state, Booking.channel, Booking.made_at)
     query = (
-        select(Appointment, Booking, Counter.number, Desk.key, Office.id, Service.key, AppointmentService.people)
+        select(Appointment.id, Office.id, Desk.key, Counter.number, Service.key, AppointmentService.people, *times)
+        .select_from(Appointment)
         .join(Booking, Booking.id == Appointment.booking_id)
         .join(Counter, Counter.id == Appointment.counter_id)
         .join(Desk, Desk.id == Counter.desk_id)
@@ -143,11 +192,10 @@ def _appointments(municipality: Municipality) -> str:
     )
     called = {office.id: name for name, office in places_of(municipality).offices.items() if office is not None}
     header = ("id", "office", "desk", "counter", "service", "people", "starts", "ends", "state", "channel", "made")
-    return sheet(header, _lines(db.session.execute(query), called))
+    return sheet_lines(header, _lines(_in_batches(query), called))
 
 
 def _lines(rows: Iterable[Any], called: dict[int, str]) -> Iterable[Sequence[Any]]:
-    for one, booking, counter, desk, office_id, service, people in rows:
-        times = (one.starts_at.isoformat(), one.ends_at.isoformat())
-        made = (one.state.value, booking.channel.value, booking.made_at.date())
-        yield (one.id, called[office_id], desk, counter, service, people, *times, *made)
+    for id, office_id, desk, counter, service, people, starts, ends, state, channel, made in rows:
+        times = (starts.isoformat(), ends.isoformat(), state.value, channel.value, made.date())
+        yield (id, called[office_id], desk, counter, service, people, *times)

@@ -9,7 +9,8 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from flask_babel import gettext
@@ -107,11 +108,15 @@ def uneven() -> str:
 
 def sheet(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """The rows as a CSV file under these columns; nothing in it is a formula."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([[cell(value) for value in row] for row in rows])
-    return text.getvalue()
+    return "".join(sheet_lines(columns, rows))
+
+
+def sheet_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """The same line by line, for files of any length."""
+    for row in chain([columns], rows):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow([cell(value) for value in row])
+        yield text.getvalue()
 
 
 def cell(value: Any) -> str:

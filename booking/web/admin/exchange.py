@@ -11,10 +11,10 @@ from flask import (
     abort,
     current_app,
     get_flashed_messages,
-    make_response,
     render_template,
     request,
     stream_template,
+    stream_with_context,
 )
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -171,14 +171,16 @@ class Running:
 
 @admin.post("/exchange/export")
 def export() -> ResponseReturnValue:
-    """Everything as CSV files in one ZIP; who took it is written down."""
+    """Everything as CSV files in one ZIP; who takes it is written down before.
+
+    It is sent while it is read, all of it as it was when that began.
+    """
     account = require(Role.ADMINISTRATOR, None)
-    row = db.session.get(Municipality, town().id) or abort(404)
-    answer = make_response(archive(row))
-    answer.headers["Content-Type"] = "application/zip"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{row.slug}-{today()}.zip"'
-    record(member(account), "export", ("municipality", row.id), now())
+    id, name = town().id, f"{town().slug}-{today()}.zip"
+    record(member(account), "export", ("municipality", id), now())
     db.session.commit()
+    answer = Response(stream_with_context(archive(id)), mimetype="application/zip")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
