@@ -14,6 +14,7 @@ from booking.db import db
 from booking.exchange.imports import PARTS
 from booking.townhall.models import Municipality
 from tests.browser.conftest import House, opened, sign_in
+from tests.browser.test_admin_pages import PAGES
 from tests.browser.test_pages import ADMINISTRATOR, judge, tab_to
 
 pytestmark = pytest.mark.browser
@@ -23,6 +24,25 @@ SEEN = """() => {
     return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2
         && box.height > 0 && box.bottom > 0 && box.top < innerHeight;
 }"""
+
+
+OWN = ["../feeds", "../feeds/new", "../feeds/1", "../devices", "../account", "../outbox/preview"]
+
+# Notes what gets the focus, and whether that can be seen; says how often Tab must be pressed to come through the page.
+WATCH = """() => {
+    const all = "a[href], button, input:not([type=hidden], [type=radio]), select, textarea, summary, [tabindex='0']";
+    const there = [...document.querySelectorAll(all)].filter(one => one.checkVisibility() && !one.disabled);
+    window.missed = new Set(there);
+    window.unseen = [];
+    addEventListener("focusin", ({target}) => {
+        const {outlineStyle, outlineWidth, boxShadow} = getComputedStyle(target);
+        missed.delete(target);
+        if ((outlineStyle === "none" || parseFloat(outlineWidth) < 2) && boxShadow === "none") unseen.push(target);
+    });
+    const parts = {date: 4, time: 4};  // the day, the month … of a date are stops of their own
+    return there.reduce((sum, one) => sum + (parts[one.type] || 1), 4);  // some more: radio buttons share a stop
+}"""
+FOUND = "() => [[...missed], unseen].map(found => found.map(one => one.outerHTML.slice(0, 120)))"
 
 
 def press(page: Page, selector: str) -> None:
@@ -119,3 +139,15 @@ def test_a_form_is_saved_and_undone_by_keyboard(house: House, chromium: Browser)
         press(page, ".kern-alert--success button")
         told(page, "success")
         expect(page.locator("#address")).to_have_value(before)
+
+
+def test_all_that_can_be_done_on_a_page_can_be_reached_and_seen(demo: House, chromium: Browser) -> None:
+    """With Tab alone, on every page of the administration and on those of what staff have of their own."""
+    with opened(chromium, viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        sign_in(page, demo, ADMINISTRATOR)
+        for path in [*PAGES, *OWN]:
+            page.goto(f"{demo.url}/lindebeek/staff/admin/{path}")
+            for _ in range(page.evaluate(WATCH)):
+                page.keyboard.press("Tab")
+            assert page.evaluate(FOUND) == [[], []], path
