@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
 from sqlalchemy import bindparam, or_, select
 
-from booking.db import db, run
+from booking.db import db, read_once
 from booking.slots.clock import day_start, moment_of
 from booking.townhall.hours import WeeklyRule
 from booking.townhall.models import Closure, Municipality, Office, OpeningHours
@@ -58,7 +59,8 @@ class Hours:
 def hours_from(counter_ids: Sequence[int], on: date) -> dict[int, Hours]:
     """The hours of each counter from this date on."""
     rules: dict[int, list[WeeklyRule]] = {id: [] for id in counter_ids}
-    for counter_id, *rule in run(_RULES, {"counters": list(counter_ids), "on": on}):
+    rows: Sequence[Any] = read_once(_RULES, counters=list(counter_ids), on=on)
+    for counter_id, *rule in rows:
         rules[counter_id].append(WeeklyRule(*rule))
     return {id: Hours(on, found) for id, found in rules.items()}
 
