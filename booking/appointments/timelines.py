@@ -133,7 +133,7 @@ def office_lines(office: Office, now: datetime, revision: int | None = None) -> 
         revision = revisions([office.id])[office.id]
     kept = _kept.setdefault(db.engine, {})
     lines = kept.get(office.id)
-    if lines and lines.revision >= revision and now < lines.valid_until and _covers(lines, now):
+    if lines and _holds(lines, revision, now):
         return lines
     fresh = _followed(lines, revision, now) if lines and _covers(lines, now) else None
     fresh = fresh or _loaded(office, revision, now)
@@ -157,7 +157,7 @@ def _loaded(office: Office, revision: int, now: datetime) -> OfficeLines:
         return load_lines(office, revision, _horizon(office, now), now)
     with _loading:
         lines = _kept[db.engine].get(office.id)
-        if lines and lines.revision >= revision and now < lines.valid_until and _covers(lines, now):
+        if lines and _holds(lines, revision, now):
             return lines
         return load_lines(office, revision, _horizon(office, now), now)
 
@@ -211,6 +211,11 @@ def _in_waves(line: CounterLine, rows: Sequence[Mapping[str, Any]], horizon: Hor
 
 def _released(line: CounterLine, horizon: Horizon, now: datetime) -> CounterLine:
     return replace(line, unreleased=unreleased(line.parts, horizon, now)) if line.parts else line
+
+
+def _holds(lines: OfficeLines, revision: int, now: datetime) -> bool:
+    """Whether the lines are true now; asked for each of a hundred offices. None is valid beyond its first day."""
+    return lines.revision >= revision and lines.horizon.base <= tick_of(now) and now < lines.valid_until
 
 
 def _covers(lines: OfficeLines, now: datetime) -> bool:
