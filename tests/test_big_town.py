@@ -20,7 +20,7 @@ from booking.db import begin_write, db
 from booking.links import own_path
 from booking.staff.audit import citizen_of
 from booking.staff.models import Staff
-from booking.townhall.models import Municipality, Office, Service
+from booking.townhall.models import Counter, Municipality, Office, Service
 from tests.conftest import KEYS, MONDAY
 from tests.factories import Town, make_counter, make_desk, make_hours, make_office, make_service
 from tests.pages import Page, Visitor
@@ -137,6 +137,28 @@ def test_a_day_with_many_times_shows_the_soonest_and_how_to_see_the_others(app: 
     assert len({slot.partition(".")[0] for slot in slots}) == 3
     assert [form for form in page.forms if form.method == "get" and "office" in form.values]
     assert "too many times" not in one.text and "10 times" in one.text
+
+
+def test_a_visit_with_many_places_to_begin_says_so_and_asks_where(app: Flask, city: None) -> None:
+    with app.app_context():
+        municipality = db.session.scalars(select(Municipality)).one()
+        counters = list(db.session.scalars(select(Counter).where(Counter.number > 10)))
+        make_service(municipality, "stamp", counters, minutes=10)
+        db.session.commit()
+    visitor, visit = Visitor(app), "visit?service=permit.1&service=stamp.1"
+
+    page = visitor.get(f"{HOME}{visit}")
+    one = visitor.get(f"{HOME}{visit}&office=33")
+
+    assert "too many times to show all" in page.text and "Where do you begin?" in page.text
+    (form,) = [form for form in page.forms if "office" in form.values]
+    assert form.method == "get" and form.action.endswith("/visit")
+    assert "too many times" not in one.text
+    slots = {value.partition(".")[0] for form in one.forms for name, value in form.buttons if name == "slot"}
+    assert slots == {"33"}
+    assert "office=33" in next(link for link in one.links if "from=" in link)
+    for language, words in (("nl", "te veel tijden"), ("fr", "trop d"), ("de", "zu viele")):
+        assert words in visitor.get(f"/testdorp/{language}/{visit}").text.lower()
 
 
 def test_services_offices_and_staff_are_listed_page_by_page(app: Flask, city: None) -> None:

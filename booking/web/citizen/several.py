@@ -87,16 +87,24 @@ def visit_page(
 ) -> str:
     """The services of a visit and its times; with what was `taken` meanwhile, or which `limit` stands in the way."""
     words = _words(items)
-    g.shown_as = ("citizen.visit", {"service": words})  # also after a POST
     errands = errands_for(items, needs)
-    offers = errands.offers()
-    offices = [here().offices[one.office_id] for one in offers]
+    all_offers = errands.offers()
+    places = [here().offices[one.office_id] for one in all_offers]
+    begin = next((office for office in places if str(office.id) == request.args.get("office")), None)
+    offers = [one for one in all_offers if begin is None or one.office_id == begin.id]
+    offices = [begin] if begin else places
+    kept = {"service": words} | ({"office": begin.id} if begin else {})
+    g.shown_as = ("citizen.visit", kept)  # also after a POST
     soonest = first_free(offers)
     plan = errands.plan(soonest[0].office_id, soonest[1]) if soonest else None
     return render_template(
         "citizen/visit.html",
         rows=[_Row(item, n, items) for n, item in enumerate(items)],
         words=words,
+        kept=kept,
+        asked=[("service", word) for word in words],
+        places=places,
+        begin=begin,
         demands=errands.demands,
         bring=bring_for(items),
         who=who_for(items),
