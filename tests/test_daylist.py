@@ -147,7 +147,10 @@ def test_at_six_the_list_goes_to_the_mailbox_of_the_office_once(app: Flask, town
     mails = [BytesParser(EmailMessage, policy=default).parsebytes(file.read_bytes()) for file in files]
     (mail,) = [one for one in mails if one["To"] == "printer@testdorp.example.org"]
     assert "Daglijst" in mail["Subject"]
-    assert "Zoë" not in mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # only in what is attached
+    text = " ".join(mail.get_body(("plain",)).get_content().split())  # type: ignore[union-attr]
+    assert "Zoë" not in text  # only in what is attached
+    assert "23 november 2026" in text and "06:00" in text and "kijk in de agenda" in text
+    assert "http://localhost:8000/testdorp/staff/" in text
     (page,) = mail.iter_attachments()
     assert page.get_content_type() == "application/pdf" and page.get_content().startswith(b"%PDF-")
     with app.app_context():

@@ -11,7 +11,7 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from booking import spoken
+from booking import links, spoken
 from booking.config import Settings
 from booking.db import begin_write, db
 from booking.delivery.daylist import READY_AT, NoPdf, as_csv, as_pdf, booked
@@ -67,8 +67,17 @@ def _letter(settings: Settings, office: Office, desks: Sequence[Desk], now: date
             "The list of the day is attached, a file for each desk. It names people: print it, keep it at the counter,"
             " delete this message, and shred the paper when all of it is entered."
         )
-    text = f"{subject}\n\n{said}\n"
-    html = f'<!doctype html><html lang="{town.language}"><title>{on}</title><p>{said}</p></html>'
+        later = _(
+            "It shows what was so on %(when)s. What was booked, moved or cancelled since is not on it: as long as there"
+            " is a network, look into the agenda.",
+            when=spoken.moment(now, town.zone, town.language),
+        )
+    agenda = f"{links.town_address(settings.url, settings.hosts, town.slug)}/staff/"
+    text = f"{subject}\n\n{said}\n\n{later}\n{agenda}\n"
+    html = (
+        f'<!doctype html><html lang="{town.language}"><title>{on}</title><p>{said}</p><p>{later}</p>'
+        f'<p><a href="{agenda}">{agenda}</a></p></html>'
+    )
     sender = Address(town.name(town.language), addr_spec=settings.sender)
     to = office.day_list_email or ""
     envelope = Envelope(sender, to, office.email or town.email, f"balie-day-{office.id}-{on}")
