@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.servers import Answering, serving
 
 KEY = RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256", "use": "sig"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "one", "alg": "RS256", "use": "sig"})
@@ -56,21 +57,15 @@ class LyingProvider:
     def open(self) -> Iterator[LyingProvider]:
         stub = self
 
-        class Answering(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Lying(Answering):
+            def get(self) -> None:
                 content = json.dumps(stub.says(self.path)).encode() + b" " * stub.padding
-                self.send_response(302 if stub.redirects_to else 200)
-                if stub.redirects_to:
-                    self.send_header("Location", stub.redirects_to)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
+                self.begin(302, content, Location=stub.redirects_to) if stub.redirects_to else self.begin(200, content)
                 with suppress(OSError):  # who asked has gone
                     self._write(content)
 
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.do_GET()
+            def post(self, _body: bytes) -> None:
+                self.get()
 
             def _write(self, content: bytes) -> None:
                 for place in range(len(content)) if stub.is_slow else ():
@@ -80,17 +75,9 @@ class LyingProvider:
                 if not stub.is_slow:
                     self.wfile.write(content)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Answering)
-        self.port = server.server_port
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.is_over.set()
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with serving(Lying, self.port) as server:
+            self.port = server.server_port
+            try:
+                yield self
+            finally:
+                self.is_over.set()

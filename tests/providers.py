@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +21,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from booking.config import SmtpServer, TwilioAccount
+from tests.servers import Answering, serving
 
 SID, TOKEN, NUMBER = "AC" + "a" * 32, "the token of the tests", "+3215000000"
 
@@ -134,37 +133,17 @@ class TextStub:
     def open(self) -> Iterator[TextStub]:
         stub = self
 
-        class Answering(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
-                self._say(*stub.take(form))
+        class Texting(Answering):
+            def post(self, body: bytes) -> None:
+                form = {name: values[0] for name, values in parse_qs(body.decode(), keep_blank_values=True).items()}
+                self.say(*stub.take(form))
 
-            def do_GET(self) -> None:
-                self._say(200, stub.listed(parse_qs(urlsplit(self.path).query)["To"][0]))
+            def get(self) -> None:
+                self.say(200, stub.listed(parse_qs(urlsplit(self.path).query)["To"][0]))
 
-            def _say(self, status: int, words: dict[str, Any]) -> None:
-                content = json.dumps(words).encode()
-                try:
-                    self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(content)))
-                    self.end_headers()
-                    self.wfile.write(content)
-                except OSError:
-                    pass  # who asked has gone
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Answering)
-        self.port = server.server_port
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.is_over.set()
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with serving(Texting, self.port) as server:
+            self.port = server.server_port
+            try:
+                yield self
+            finally:
+                self.is_over.set()
