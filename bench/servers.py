@@ -23,7 +23,7 @@ LOG = "server.log"
 
 @dataclass(frozen=True)
 class Server:
-    """A web server that answers at 127.0.0.1, with two workers of eight threads."""
+    """A web server that answers at 127.0.0.1, with two workers of four threads."""
 
     port: int
     program: launch.Program

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
@@ -33,6 +33,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, make_transient_to_detached, mapped_column
+from sqlalchemy.orm.attributes import instance_dict, manager_of_class, set_committed_value
+from sqlalchemy.orm.util import identity_key
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -40,6 +42,7 @@ from sqlalchemy.types import TypeDecorator
 from booking.silence import first_word, listen
 
 WRITES = "balie_writes"
+T = TypeVar("T", bound="Base")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -243,8 +246,13 @@ def insert_row(row: Base) -> None:
 
 def values_of(row: Base) -> dict[str, Any]:
     """The columns of a new object that it has a value for."""
-    columns = table(type(row)).columns
-    return {name: value for name, value in row.__dict__.items() if name in columns}
+    names = _names(type(row))
+    return {name: value for name, value in row.__dict__.items() if name in names}
+
+
+@cache
+def _names(model: type[Base]) -> frozenset[str]:
+    return frozenset(table(model).columns.keys())
 
 
 @lru_cache(maxsize=64)
@@ -258,6 +266,20 @@ def know(*rows: Base) -> None:
     for row in rows:
         make_transient_to_detached(row)
     db.session.add_all(rows)
+
+
+def loaded(model: type[T], columns: Mapping[str, Any]) -> T:
+    """The object of a row that was read around the ORM, as if the session had loaded it; the one it has already, with
+    these values."""
+    found: T | None = db.session.identity_map.get(identity_key(model, columns["id"]))
+    if found is not None:
+        for name, value in columns.items():
+            set_committed_value(found, name, value)
+        return found
+    made: T = manager_of_class(model).new_instance()
+    instance_dict(made).update(columns)
+    know(made)
+    return made
 
 
 def insert_unless_there(model: type[Base], rows: Sequence[Mapping[str, Any]], change: str | None = None) -> int:

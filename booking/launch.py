@@ -186,7 +186,7 @@ def running(port: int) -> Iterator[list[Program]]:
 
 
 def _commands(port: int) -> dict[str, list[str]]:
-    web = f"gunicorn -k gthread --workers 2 --threads 8 --no-control-socket --bind 127.0.0.1:{port}"
+    web = f"gunicorn -k gthread --workers 2 --threads 4 --no-control-socket --bind 127.0.0.1:{port}"
     quiet = "--log-level warning --graceful-timeout 3 wsgi:app"
     return {"The web server": [*web.split(), *quiet.split()], "The worker": ["booking.worker"]}
 

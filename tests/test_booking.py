@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm.attributes import set_committed_value
 
+from booking import create_app
 from booking.appointments.booking import Citizen, TooLate, book, cancel, demand_of, move
 from booking.appointments.holds import extend, hold
 from booking.appointments.models import Appointment, AppointmentState, Booking, Channel, Hold, Occupancy
@@ -16,13 +17,14 @@ from booking.appointments.occupancy import SlotTaken, free_hold
 from booking.appointments.offers import Demand, offer
 from booking.appointments.timelines import office_lines
 from booking.appointments.writing import HoldChanged
+from booking.config import Settings
 from booking.db import begin_write, db
 from booking.outbox.models import Message, MessageState
 from booking.staff.audit import citizen_of
-from booking.townhall.models import Closure, Office, Service
+from booking.townhall.models import Closure, Municipality, Office, Service
 from tests.conftest import Clock
 from tests.factories import Town
-from tests.pages import Visitor
+from tests.pages import Form, Visitor
 
 pytestmark = pytest.mark.citizen
 
@@ -123,20 +125,43 @@ def test_a_hold_that_is_given_back_after_it_was_read_is_not_booked_as_if_it_live
     assert ticks() == 3
 
 
+def with_form(app: Flask, number: int) -> tuple[Visitor, Form]:
+    """A browser of its own that has chosen a time, and its form."""
+    visitor = Visitor(app)
+    page = visitor.follow(visitor.press(visitor.get("/testdorp/nl/service/passport").form("/hold"), number))
+    return visitor, next(form for form in page.forms if "name" in form.values)
+
+
+def confirmed(visitor: Visitor, form: Form, who: str) -> int:
+    return visitor.send(form, name="Ann", reach="email", email=f"{who}@example.org", phone="").status
+
+
 def test_a_reference_that_somebody_has_is_drawn_again(
     app: Flask, town: Town, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = iter(["K74P9XA", "K74P9XA", "K74P9XB"])
     monkeypatch.setattr("booking.appointments.booking.new_reference", lambda: next(drawn))
 
-    for number in range(2):
-        visitor = Visitor(app)
-        page = visitor.follow(visitor.press(visitor.get("/testdorp/nl/service/passport").form("/hold"), number))
-        form = next(form for form in page.forms if "name" in form.values)
-        assert visitor.send(form, name="Ann", reach="email", email=f"ann{number}@example.org", phone="").status == 303
+    assert [confirmed(*with_form(app, number), f"ann{number}") for number in range(2)] == [303, 303]
 
     with app.app_context():
         assert sorted(db.session.scalars(select(Booking.reference))) == ["K74P9XA", "K74P9XB"]
+
+
+def test_what_another_process_changed_of_the_town_counts_for_a_form_that_is_open_here(
+    app: Flask, town: Town, settings: Settings, clock: Clock
+) -> None:
+    assert confirmed(*with_form(app, 0), "ann") == 303
+    open_form = with_form(app, 1)
+    other = create_app(settings, clock=clock)
+    with other.app_context():
+        begin_write()
+        db.session.get_one(Municipality, town.municipality_id).made_per_contact = 1
+        db.session.commit()
+        db.session.remove()
+        db.engine.dispose()
+
+    assert confirmed(*open_form, "ann") == 429
 
 
 def test_the_same_hold_books_once(context: Flask, town: Town, clock: Clock) -> None:

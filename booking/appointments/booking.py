@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -79,10 +80,11 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, services)
     messages = [row(office.municipality_id, (DRAWN, 0), notice, now) for notice in told]
     audited = audit_line(actor, "book", ("appointment", DRAWN), now, channel=channel.value)
-    handed = write(Written(booking, appointment, _items(demand)[0], messages, audited), held, contacts, now)
+    item, *others = _items(demand)
+    handed = write(Written(booking, appointment, item, messages, audited), held, contacts, now)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
-    db.session.add_all(_items(demand, appointment)[1:])
+    _add_items(appointment, others)
     return booking
 
 
@@ -103,7 +105,7 @@ def join(booking: Booking, held: Hold, actor: Actor, now: datetime) -> None:
     appointment.booking_id = booking.id
     db.session.add(appointment)
     db.session.flush()
-    db.session.add_all(_items(demand, appointment))
+    _add_items(appointment, _items(demand))
     handed = Handed(hand_over(held, appointment, now), revision)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
@@ -335,13 +337,17 @@ def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> B
     )
 
 
-def _items(demand: Demand, appointment: Appointment | None = None) -> list[AppointmentService]:
-    """What the appointment is for; without one its id is not drawn yet."""
-    ids = {"appointment_id": appointment.id} if appointment else {}
+def _items(demand: Demand) -> list[dict[str, int]]:
+    """The rows of what the appointment is for, without its id."""
     return [
-        AppointmentService(service_id=service.id, position=position, people=people, **ids)
+        {"service_id": service.id, "position": position, "people": people}
         for position, (service, people) in enumerate(demand.items)
     ]
+
+
+def _add_items(appointment: Appointment, rows: Sequence[Mapping[str, int]]) -> None:
+    if rows:
+        db.session.add_all(AppointmentService(appointment_id=appointment.id, **row) for row in rows)
 
 
 def _pseudonyms(citizen: Citizen) -> dict[str, str]:

@@ -14,7 +14,7 @@ from booking.appointments.needs import needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, staff_offer, tightest
 from booking.appointments.timelines import lines_of_day, office_lines
-from booking.db import db, insert_row, know, run, table
+from booking.db import db, insert_row, know, loaded, run, table
 from booking.slots.clock import tick_of
 from booking.townhall.models import Municipality, Office, Service
 from booking.townhall.revisions import raise_revision
@@ -104,9 +104,20 @@ def hold_of(id: int, standing: Standing) -> Hold | None:
     return _as_remembered(db.session.scalars(_BY_ID, {"id": id}).one_or_none(), standing)
 
 
+class Outdated(Exception):
+    """The municipality is not any more as memory has it: load it, and begin again."""
+
+
 def hold_to_book(id: int, standing: Standing, contacts: Sequence[Contact], now: datetime) -> Hold | None:
-    """The same for somebody with these contacts, who has the rows of their limits from now on."""
-    return _as_remembered(take_contacts_and_read(contacts, now, _BY_ID, {"id": id}), standing)
+    """The same for somebody with these contacts, who has the rows of their limits from now on. Raises Outdated."""
+    town_id = standing.municipality.id
+    found = take_contacts_and_read(contacts, now, _TO_BOOK, {"id": id, "town": town_id})
+    if found is None:
+        return None
+    columns = dict(found._mapping)
+    if columns.pop("town_revision") > standing.revision:
+        raise Outdated
+    return _as_remembered(loaded(Hold, columns), standing)
 
 
 def _as_remembered(held: Hold | None, standing: Standing) -> Hold | None:
@@ -141,6 +152,10 @@ def look_again(held: Hold) -> None:
 
 _BY_ID = select(Hold).where(Hold.id == bindparam("id"))
 _HOLD = table(Hold)
+_TO_BOOK = select(
+    *_HOLD.c,
+    select(Municipality.revision).where(Municipality.id == bindparam("town")).scalar_subquery().label("town_revision"),
+).where(_HOLD.c.id == bindparam("id"))
 _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
 
 

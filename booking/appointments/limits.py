@@ -12,17 +12,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Select, Subquery, and_, bindparam, delete, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import SessionTransaction
 
 from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
 from booking.appointments.timelines import OfficeLines
-from booking.db import UtcDateTime, db, insert_unless_there, table
+from booking.db import UtcDateTime, db, insert_unless_there, run, table
 from booking.links import Keys, pseudonym
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import Notice, queue_once
@@ -30,8 +43,6 @@ from booking.slots.clock import day_start
 from booking.slots.timeline import between
 from booking.staff.audit import count_lines
 from booking.townhall.models import Municipality
-
-T = TypeVar("T")
 
 A_DAY = timedelta(days=1)
 MOVES_A_DAY = 5
@@ -157,19 +168,21 @@ def take_counted(held: Hold, contacts: Sequence[Contact], now: datetime) -> None
 
 
 def take_contacts_and_read(
-    contacts: Sequence[Contact], now: datetime, reading: Select[T], values: Mapping[str, Any]
-) -> T | None:
-    """take_contacts(), and one object, in one statement where the database can do both at once.
+    contacts: Sequence[Contact], now: datetime, reading: Select[Any], values: Mapping[str, Any]
+) -> Row[Any] | None:
+    """take_contacts(), and one row, in one statement where the database can do both at once.
 
     What is read is as it was before this waited for others with the same contact.
     """
     subjects = sorted({contact.subjects[0] for contact in contacts})
     if subjects and db.engine.dialect.name == "postgresql":
         _taken_here().update(subjects)
-        given = {**values, "subjects": subjects, "taken_at": now}
-        return db.session.scalars(_taking_too(reading), given).one_or_none()
-    take_subjects(subjects, now)
-    return db.session.scalars(reading, values).one_or_none()
+        given = {f"subject_{n}": subject for n, subject in enumerate(subjects)}
+        reading, values = _taking_too(reading, len(subjects)), {**values, **given, "taken_at": now}
+    else:
+        take_subjects(subjects, now)
+    row: Row[Any] | None = run(reading, values).one_or_none()
+    return row
 
 
 def made_by(channel: MessageChannel, keys: int) -> Subquery:
@@ -300,11 +313,11 @@ _taken: WeakKeyDictionary[SessionTransaction, set[str]] = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=8)
-def _taking_too(reading: Select[T]) -> Select[T]:
-    limited = table(Limited)
-    subjects = func.unnest(bindparam("subjects", type_=ARRAY(limited.c.subject.type))).column_valued()
-    rows = select(subjects, bindparam("taken_at", type_=UtcDateTime()))  # rows as values would be compiled each time
-    inserting = insert(limited).from_select(["subject", "at"], rows)
+def _taking_too(reading: Select[Any], count: int) -> Select[Any]:
+    limited, taken_at = table(Limited), bindparam("taken_at", type_=UtcDateTime())
+    # rows as values would be compiled each time, and the driver takes long for an array
+    rows = [select(bindparam(f"subject_{n}", type_=limited.c.subject.type), taken_at) for n in range(count)]
+    inserting = insert(limited).from_select(["subject", "at"], union_all(*rows))
     changing = inserting.on_conflict_do_update(index_elements=["subject"], set_={"at": inserting.excluded["at"]})
     return reading.add_cte(changing.cte("taken"))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -64,15 +65,14 @@ class Written:
 
     booking: Booking
     appointment: Appointment
-    item: AppointmentService
+    item: Mapping[str, Any]
     messages: Sequence[Mapping[str, Any]]
     line: Mapping[str, Any]
 
     def parts(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Each row with the name of its part."""
-        objects = {"booking": self.booking, "appointment": self.appointment, "item": self.item}
-        found: list[tuple[str, Mapping[str, Any]]] = [(part, values_of(row)) for part, row in objects.items()]
-        return [*found, ("line", self.line), *(("message", message) for message in self.messages)]
+        objects = [("booking", values_of(self.booking)), ("appointment", values_of(self.appointment))]
+        return [*objects, ("item", self.item), ("line", self.line), *(("message", one) for one in self.messages)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime)
     office = held.counter.desk.office
     parts = rows.parts()
     columns = tuple(_columns(part, row) for part, row in parts)
-    shape = _Shape(columns, tuple((contact.channel, len(contact.subjects)) for contact in contacts))
+    shape = _Shape(columns, tuple((contact.channel.value, len(contact.subjects)) for contact in contacts))
     values = {_parameter(part, n, name): value for n, (part, row) in enumerate(parts) for name, value in row.items()}
     values |= {"from_hold": held.id, "from_address": held.address, "office": office.id}
     values |= count_values(office.municipality, contacts, now)
@@ -106,9 +106,9 @@ def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime)
         raise HoldChanged
     _check(found, held, contacts)
     rows.booking.id, rows.appointment.id = found["booking"], found["appointment"]
-    rows.appointment.booking_id, rows.item.appointment_id = found["booking"], found["appointment"]
+    rows.appointment.booking_id = found["booking"]
     set_committed_value(held, "booking_id", found["booking"])
-    know(rows.booking, rows.appointment, rows.item)
+    know(rows.booking, rows.appointment)
     return Handed(frozenset(found["ticks"] or ()), found["revision"])
 
 
@@ -139,7 +139,7 @@ class _Shape:
     """All that makes one statement differ from another: the columns of each row, and what is counted."""
 
     parts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
-    contacts: tuple[tuple[MessageChannel, int], ...]  # how many pseudonyms each has
+    contacts: tuple[tuple[str, int], ...]  # how many pseudonyms each has
 
 
 _MODELS: dict[str, type[Base]] = {
@@ -179,7 +179,12 @@ _COMMON = {
 def _columns(part: str, row: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, Any], ...]]:
     """The columns of a row, each with its value where that stands in the statement."""
     names = {**row, **_DRAWN[part]}
-    return part, tuple((name, row[name] if name in _SAME[part] else None) for name in names)
+    return part, tuple((name, _plain(row[name]) if name in _SAME[part] else None) for name in names)
+
+
+def _plain(value: Any) -> Any:
+    """A word as itself: to look an enumeration's up takes long."""
+    return value.value if isinstance(value, StrEnum) else value
 
 
 @lru_cache(maxsize=512)
@@ -248,7 +253,7 @@ def _counts(shape: _Shape) -> tuple[FromClause, list[ColumnElement[Any]]]:
     counted: FromClause = there
     columns: list[ColumnElement[Any]] = list(there.c)
     for channel, keys in shape.contacts:
-        made = made_by(channel, keys)
+        made = made_by(MessageChannel(channel), keys)
         counted = counted.join(made, true())
         columns += [made.c[name].label(f"{channel}_{name}") for name in ("to_come", "made")]
     return counted, columns

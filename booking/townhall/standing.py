@@ -89,6 +89,11 @@ def standing(slug: str) -> tuple[Standing, Numbers] | None:
     return found, Numbers(revisions, activities)
 
 
+def kept_standing(slug: str) -> Standing | None:
+    """The municipality as this process saw it last, if it has."""
+    return _kept.get(db.engine, {}).get(slug)
+
+
 def _load(slug: str) -> Standing:
     """Reads all of it in one snapshot, and lets go of the session."""
     structure = selectinload(Municipality.offices).selectinload(Office.desks).selectinload(Desk.counters)

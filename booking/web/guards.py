@@ -13,7 +13,7 @@ from booking import links
 from booking.db import db, reading_together
 from booking.staff.accounts import holds
 from booking.staff.models import Device, DeviceKind, Place, Role, Staff
-from booking.web.towns import here, load_town, town
+from booking.web.towns import LOOKS_ITSELF, here, load_town, town
 
 DEVICE_COOKIE = "balie-device"  # of its own: a screen stays signed in over a weekend, people do not
 
@@ -52,7 +52,7 @@ def register(app: Flask, blueprint: Blueprint, guard: Guard, url_prefix: str | N
 def come_in() -> ResponseReturnValue | None:
     """Before each request: which town it is for, and what the guard of the blueprint says to whoever asks."""
     with reading_together():
-        load_town()
+        load_town(may_be_old=request.endpoint in LOOKS_ITSELF)
         return _stand_guard()
 
 

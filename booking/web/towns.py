@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import abort, g, request
 
 from booking.townhall.models import Municipality
-from booking.townhall.standing import Numbers, Standing, standing
+from booking.townhall.standing import Numbers, Standing, kept_standing, standing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,21 +37,25 @@ class TownMiddleware:
         return self.app(environ, start_response)
 
 
-def load_town() -> None:
+# What reads whether the municipality is still as it was together with the first row it needs; see held_by().
+LOOKS_ITSELF = frozenset({"citizen.confirm"})
+
+
+def load_town(may_be_old: bool = False) -> None:
     """Before each request: g.standing is the municipality of the address with all it has, or 404.
 
-    Once more after a refusal, when what the request had read is old.
+    Once more after a refusal, when what the request had read is old. Where it may be old, nothing is read if it is in
+    memory.
     """
     slug = request.environ.get("balie.town")
-    g.town = g.standing = None
+    g.town = g.standing = g.numbers = None
     if slug is None:
         return
     if "\0" in slug:
         abort(400)  # PostgreSQL stores no NUL, and nobody types one
-    found = standing(slug)
-    if found is None:
-        abort(404)
-    g.standing, g.numbers = found
+    g.standing = kept_standing(slug) if may_be_old else None
+    if g.standing is None:
+        g.standing, g.numbers = standing(slug) or abort(404)
     g.town = g.standing.municipality
 
 
@@ -73,6 +77,8 @@ def here() -> Standing:
 
 def seen_revisions() -> Mapping[int, int]:
     """The revisions of the offices as this request read them last."""
+    if g.numbers is None:
+        load_town()
     numbers: Numbers = g.numbers
     return numbers.revisions
 

@@ -16,6 +16,7 @@ from booking.appointments.booking import Citizen
 from booking.appointments.crowd import TooManyPlaces
 from booking.appointments.holds import (
     KeptLong,
+    Outdated,
     demand_held,
     extend,
     hold,
@@ -299,7 +300,14 @@ def held_by(token: str, contacts: Sequence[Contact] = ()) -> Hold:
     """The hold behind a token, for somebody with these contacts who is about to book; 404 for tokens we never gave, and
     for holds swept away long after their end."""
     claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
-    return (hold_to_book(claim.id, here(), contacts, now()) if claim else None) or abort(404)
+    if claim is None:
+        abort(404)
+    try:
+        held = hold_to_book(claim.id, here(), contacts, now())
+    except Outdated:
+        load_town()
+        held = hold_to_book(claim.id, here(), contacts, now())
+    return held or abort(404)
 
 
 def own_address(booking: Booking, booked: int | None = None) -> str:
