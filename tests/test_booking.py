@@ -21,6 +21,7 @@ from booking.config import Settings
 from booking.db import begin_write, db
 from booking.outbox.models import Message, MessageState
 from booking.staff.audit import citizen_of
+from booking.staff.models import AuditLine
 from booking.townhall.models import Closure, Municipality, Office, Service
 from tests.conftest import Clock
 from tests.factories import Town
@@ -63,6 +64,19 @@ def test_a_booking_takes_the_ticks_of_its_length(context: Flask, town: Town, clo
     assert ticks() == 5
     assert made.reference and len(made.reference) == 7
     assert made.first_free_at == datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def test_the_moments_of_a_booking_are_found_by_their_value(context: Flask, town: Town, clock: Clock) -> None:
+    """On SQLite a moment is a text: one that is written in another form is neither equal nor in its place."""
+    made = booked(town, clock)
+    one, now = made.appointments[0], clock()
+
+    mine = select(Appointment.id).join(Appointment.booking).where(Booking.made_at == now, Appointment.id == one.id)
+    same = (Appointment.starts_at == TEN, Appointment.ends_at == TEN + timedelta(minutes=15))
+    assert db.session.scalars(mine.where(*same, Appointment.changed_at == now)).one() == one.id
+    told = select(func.count()).select_from(Message).where(Message.subject_id == one.id, Message.made_at == now)
+    assert db.session.scalar(told.where(Message.expires_at.in_((one.starts_at, one.ends_at)))) == 2
+    assert db.session.scalars(select(AuditLine.object_id).where(AuditLine.at == now)).all() == [one.id]
 
 
 def test_what_is_booked_is_no_longer_offered(context: Flask, town: Town, clock: Clock) -> None:

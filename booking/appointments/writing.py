@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Dialect,
     Enum,
     Executable,
     FromClause,
@@ -286,14 +287,23 @@ def _value(place: tuple[str, int, str], same: Any, ids: Ids) -> ColumnElement[An
 
 
 class _AsItIs(UserDefinedType[Any]):
-    """The type of a parameter whose place says what it is: a cast at each would make a long statement."""
+    """The type of a parameter whose place says what it is: a cast at each would make a long statement.
+
+    Its values go into the database as ever: SQLite compares moments as texts, and only texts of one form.
+    """
 
     cache_ok = True
+
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        self.of = of
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return self.of.dialect_impl(dialect).bind_processor(dialect)
 
 
 def _without_cast(of: TypeEngine[Any]) -> TypeEngine[Any]:
     is_plain = isinstance(of, String | Integer | UtcDateTime) and not isinstance(of, Enum)
-    return _AsItIs() if is_plain else of
+    return _AsItIs(of) if is_plain else of
 
 
 def _become(ids: Ids) -> Any:
