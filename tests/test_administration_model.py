@@ -33,7 +33,7 @@ from booking.appointments.together import book_visit, hold_visit
 from booking.appointments.visits import NotNow, Press
 from booking.config import Settings
 from booking.db import begin_write, db
-from booking.exchange.imports import Import
+from booking.exchange.imports import PARTS, Import
 from booking.outbox.held import send_now
 from booking.planning.by_office import cancel_by_office
 from booking.planning.impact import Decision, accept_proposal, apply, decision, open_proposal, preview
@@ -63,6 +63,7 @@ HELD = timedelta(minutes=11)  # longer than messages of a change wait
 CONTACTS = {"letters": ("z@example.org", None), "texts": (None, "+32470123456"), "nothing": (None, None)}
 chances = st.integers(0, 2**32).map(Chance)
 Wish = tuple[str, int, str]  # the service, for how many people, and how they are reached
+FILES = ("desks", "counters", "services", "offices", "staff")
 _slugs = count(1)
 backs = st.sampled_from([False, False, True])  # whether a change is undone at once
 
@@ -204,23 +205,35 @@ class Life(stateful.RuleBasedStateMachine):
     def decisions(self, found: Mapping[int, datetime | None], chance: Chance) -> dict[int, Decision]:
         return {id: decision(chance.choice(list(Choice)), start) for id, start in found.items()}
 
-    @rule(chance=chances, name=st.sampled_from(["hours", "hours", "desks", "counters", "services", "offices", "all"]))
-    def imports(self, chance: Chance, name: str) -> None:
+    @rule(chance=chances, name=st.sampled_from([*FILES, "hours", "all"]), back=backs)
+    def imports(self, chance: Chance, name: str, back: bool) -> None:
         """A file comes in after its dry run; it does what that showed, and once more it would do nothing."""
-        before = self.picture()
+        before, lines = self.picture(), self.lines()
         self.start()
-        content = edited(self.town, name, chance, self.today)
+        way_back = self._bring_in(edited(self.town, name, chance, self.today), before, chance)
+        if back and way_back is not None:
+            self._bring_in(way_back, self.picture(), chance)
+            assert lines <= self.lines()  # what was added stays
+
+    def _bring_in(self, content: bytes, before: object, chance: Chance) -> bytes | None:
+        """What puts back what was changed."""
         looked_at = self._read(content)
         assert list(looked_at.preview()) == list(range(1, looked_at.lines + 1))
-        found = {one.appointment_id: one.start for one in looked_at.proposals}
+        decisions = self.decisions({one.appointment_id: one.start for one in looked_at.proposals}, chance)
         assert self.picture() == before
         running = self._read(content)
-        list(running.carry_out(self.decisions(found, chance)))
+        list(running.carry_out(decisions))
+        way_back = running.way_back()
         db.session.commit()
         assert changes(running) == changes(looked_at)
         again = self._read(content)
         list(again.preview())
         assert again.is_empty, changes(again)
+        return way_back
+
+    def lines(self) -> set[str]:
+        """The lines of the files of the town, but for hours, which are undone as a change."""
+        return {line for part in PARTS if part.name in FILES for line in part.written(self.town).splitlines()}
 
     def _read(self, content: bytes) -> Import:
         self.start()
