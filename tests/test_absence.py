@@ -141,6 +141,19 @@ def test_who_has_no_other_place_stays_and_can_be_called_anywhere(app: Flask, des
         assert take_step("call", visit, press(counter=other)).counter_id == other
 
 
+def test_who_is_there_before_their_time_is_served_though_the_counter_closes(app: Flask, desk: Town) -> None:
+    id = appointment(app, desk)
+    with app.app_context():
+        begin_write()
+        one = subject(id, desk)
+        take_step("arrive", one, press(at=NINE))
+
+        assert close_and_move(db.session.get_one(Counter, one.counter_id), [], press().actor, NINE) == 0
+        db.session.commit()
+
+        assert one.is_exception and everything_adds_up(desk)
+
+
 @pytest.mark.usefixtures("people")
 def test_on_the_page_a_lead_closes_the_counter(app: Flask, town: Town) -> None:
     id = appointment(app, town)

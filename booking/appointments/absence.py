@@ -46,9 +46,13 @@ class Proposal:
 
 def still_to_come(counter: Counter, now: datetime) -> list[Appointment]:
     """The appointments of today at this counter that have not begun and whose citizens are not there."""
+    return [one for one in _of_today(counter, now) if is_to_come(one, now)]
+
+
+def _of_today(counter: Counter, now: datetime) -> list[Appointment]:
     zone = ZoneInfo(counter.desk.office.municipality.zone)
     today = appointments_of(counter.desk, now.astimezone(zone).date(), zone)
-    return [one for one in today if one.counter_id == counter.id and is_to_come(one, now)]
+    return [one for one in today if one.counter_id == counter.id]
 
 
 def run_late(counter: Counter, minutes: int, actor: Actor, now: datetime) -> int:
@@ -101,8 +105,8 @@ def close_and_move(counter: Counter, keys: Iterable[str], actor: Actor, now: dat
     for made in possible:
         _move(made, lines[made.counter_id or 0], actor, now)
     moved = {made.appointment.id for made in possible}
-    for one in to_come:
-        one.is_exception = one.is_exception or one.id not in moved
+    for one in _of_today(counter, now):  # also who is there already, before their time
+        one.is_exception = one.is_exception or (one.is_booked and one.starts_at > now and one.id not in moved)
     _close(counter, now)
     record(actor, "close_counter", ("counter", counter.id), now, moved=len(moved))
     db.session.flush()
