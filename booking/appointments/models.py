@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from booking.db import Base, BigKey, choice, key
@@ -278,6 +278,9 @@ class CrowdPlace(Base):
     left_at: Mapped[datetime | None]  # when its holder kept a time
 
 
+_IS_HELD = text("hold_id IS NOT NULL")  # few ticks are
+
+
 class Occupancy(Base):
     """One tick of one counter is taken. The primary key is what makes a double booking impossible."""
 
@@ -285,12 +288,13 @@ class Occupancy(Base):
     __table_args__ = (
         CheckConstraint("(appointment_id IS NULL) = (expires_at IS NOT NULL)", name="booked_or_ends_by_itself"),
         CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
+        Index("ix_occupancy_hold_id", "hold_id", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
     )
 
     counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"), primary_key=True)
     tick: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
-    hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id", ondelete="CASCADE"), index=True)
+    hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime | None]
 
 
