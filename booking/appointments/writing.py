@@ -214,14 +214,20 @@ def _at_once(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _in_turn(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Other databases get one after the other: nobody else writes meanwhile."""
     known = raise_activity([values["office"]], values["now"])
-    counted, columns = _counts(shape)
-    found = run(select(*_drawn(), *columns).select_from(counted), values).one()._mapping
+    reading, *inserts, become, hand_over = _in_parts(shape)
+    found = run(reading, values).one()._mapping
     given = {**values, "new_booking": found["booking"], "new_appointment": found["appointment"]}
-    for statement in _inserts(shape, _GIVEN):
+    for statement in inserts:
         run(statement, given)
-    became = run(_become(_GIVEN), given).scalars().all()
-    ticks = run(_hand_over(_GIVEN), given).scalars().all()
+    became, ticks = run(become, given).scalars().all(), run(hand_over, given).scalars().all()
     return {**found, "revision": known[values["office"]], "became": len(became), "ticks": ticks}
+
+
+@lru_cache(maxsize=64)
+def _in_parts(shape: _Shape) -> tuple[Executable, ...]:
+    counted, columns = _counts(shape)
+    reading = select(*_drawn(), *columns).select_from(counted)
+    return reading, *_inserts(shape, _GIVEN), _become(_GIVEN), _hand_over(_GIVEN)
 
 
 @lru_cache(maxsize=64)
