@@ -68,7 +68,7 @@ def test_the_codes_are_shown_where_they_were_made_and_not_for_long(
 def test_codes_end_with_their_second_factor(app: Flask, town: Town, management: None, clock: Clock) -> None:
     _mia, codes = turned_on(app, clock)
     ann = signed_in(app, "ann")
-    ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, 'mia')}").form("/second-factor"))
+    ann.send(ann.get(f"{ADMIN}/staff/{account_of(app, 'mia')}").form("/second-factor"), typed="mia")
     _mia, newer = turned_on(app, clock)
 
     assert not set(codes) & set(newer)
