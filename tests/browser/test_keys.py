@@ -45,15 +45,15 @@ def test_a_morning_by_keyboard(house: House, chromium: Browser) -> None:
         page.keyboard.press("ArrowUp")
         assert focused(page) == first
         tab_to(page, ".slot--expected .block")
-        page.keyboard.press("a")
+        key(page, "a")
         for one in (page, colleague):  # the colleague has pressed nothing
             expect(one.locator(".queue__count")).to_have_text(str(waiting + 1))
 
-        page.keyboard.press("n")
+        key(page, "n")
         expect(page.locator("#panel .mark--called")).to_be_visible()
-        page.keyboard.press("s")
+        key(page, "s")
         expect(page.locator("#panel .mark--served")).to_be_visible()
-        page.keyboard.press("Escape")
+        key(page, "Escape")
         expect(page.locator("#panel")).to_have_count(0)
         page.wait_for_load_state()  # keys work once the page has its scripts
         page.keyboard.press("?")
@@ -128,11 +128,17 @@ def free_the_counters(house: House) -> None:
         db.session.commit()
 
 
+def key(page: Page, name: str) -> None:
+    """Presses a key that a script listens to: what was just seen may be there before the script is."""
+    page.wait_for_load_state()
+    page.keyboard.press(name)
+
+
 def arrive_and_serve(page: Page) -> None:
     tab_to(page, ".slot--expected .block, .slot--late .block")
     page.keyboard.press("Enter")
     expect(page.locator("#panel")).to_be_visible()
-    page.keyboard.press("a")
+    key(page, "a")
     expect(page.locator("#panel .mark--arrived")).to_be_visible()
     tab_to(page, "#panel [data-step=call]")
     page.keyboard.press("Enter")
@@ -140,14 +146,14 @@ def arrive_and_serve(page: Page) -> None:
     tab_to(page, "#panel [data-step=begin]")
     page.keyboard.press("Enter")
     expect(page.locator("#panel .mark--serving")).to_be_visible()
-    page.keyboard.press("s")
+    key(page, "s")
     expect(page.locator("#panel .mark--served")).to_be_visible()
     tab_to(page, "#panel [data-step=undo]")
     page.keyboard.press("Enter")
     expect(page.locator("#panel .mark--serving")).to_be_visible()
-    page.keyboard.press("s")
+    key(page, "s")
     expect(page.locator("#panel .mark--served")).to_be_visible()
-    page.keyboard.press("Escape")
+    key(page, "Escape")
     expect(page.locator("#panel")).to_have_count(0)
 
 
@@ -155,14 +161,14 @@ def miss(page: Page) -> None:
     tab_to(page, ".slot--late .block")
     page.keyboard.press("Enter")
     expect(page.locator("#panel .mark--late")).to_be_visible()
-    page.keyboard.press("m")
+    key(page, "m")
     expect(page.locator("#panel .mark--missed")).to_be_visible()
-    page.keyboard.press("Escape")
+    key(page, "Escape")
     expect(page.locator("#panel")).to_have_count(0)
 
 
 def send_a_walk_in_on(page: Page) -> None:
-    page.keyboard.press("w")
+    key(page, "w")
     assert focused(page) == "service"
     tab_to(page, "#walk-in button")
     page.keyboard.press("Enter")
@@ -183,7 +189,7 @@ def cancel(page: Page) -> None:
     page.locator(".slot--expected .block").last.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#panel .mark--expected")).to_be_visible()
-    page.keyboard.press("c")
+    key(page, "c")
     tab_to(page, "#cause-illness")
     page.keyboard.press("Space")
     tab_to(page, "main button[type=submit]")
