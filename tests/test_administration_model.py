@@ -412,7 +412,7 @@ class Life(stateful.RuleBasedStateMachine):
         return list(db.session.scalars(mine.order_by(Counter.id)))
 
 
-LIVES = hypothesis_settings(  # always the same ones: a thousand others were lived when this was written
+LIVES = hypothesis_settings(  # always the same ones: hundreds of others were lived when this was written
     max_examples=max(3, hypothesis_settings().max_examples // 16),
     stateful_step_count=30,
     derandomize=True,

@@ -326,6 +326,22 @@ def test_a_last_appointment_that_is_confirmed_twice_is_booked_once(app: Flask, t
         assert db.session.scalar(select(func.count(Booking.id))) == 1
 
 
+@pytest.mark.parametrize("asks_proof", [False, True])
+def test_people_behind_one_address_wait_for_each_other_only_where_the_address_is_counted(
+    context: Flask, town: Town, clock: Clock, asks_proof: bool
+) -> None:
+    set_rules(town, asks_proof=asks_proof)
+    held = hold_as(Holder(None, "there"), town, TEN, clock).id
+    db.session.commit()
+    before = clock()
+    clock.advance(minutes=1)
+
+    confirm(held, town, clock)
+
+    seen = db.session.get_one(Limited, "there").at
+    assert seen == (clock() if asks_proof else before)
+
+
 def confirm(hold_id: int, town: Town, clock: Clock) -> None:
     begin_write()
     actor = citizen_of(town.municipality_id)

@@ -161,9 +161,11 @@ def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
 
 
 def take_counted(held: Hold, contacts: Sequence[Contact], now: datetime) -> None:
-    """The same before a booking; those without a contact, or without a proof of work, are counted by their address."""
+    """The same before a booking; who has no contact, or no proof of work where one is asked for, is counted by their
+    address. Others behind one address do not wait for each other."""
     take_contacts(contacts, now)
-    if held.address is not None and not (contacts and held.is_proven):
+    lacks_proof = held.counter.desk.office.municipality.asks_proof and not held.is_proven
+    if held.address is not None and (lacks_proof or not contacts):
         take_subjects([held.address], now)
 
 

@@ -24,7 +24,7 @@ from booking.appointments.booking import (
     without,
 )
 from booking.appointments.holds import ANYBODY, give_back, look_again, new_hold, offices_given_back, twin_of, visit_of
-from booking.appointments.limits import Holder, back_at, check_day, check_holds, take_contacts, take_turn
+from booking.appointments.limits import Holder, back_at, check_day, check_holds, take_counted, take_turn
 from booking.appointments.models import Appointment, Booking, Channel, Hold
 from booking.appointments.occupancy import SlotTaken, free, pass_on, places_of, take
 from booking.appointments.offers import first_free, tightest
@@ -77,7 +77,7 @@ def book_visit(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now
     """
     holds = visit_of(held)
     if len(holds) > 1:
-        take_contacts(() if actor.is_staff else citizen.contacts, now)  # before offices, as ever
+        take_counted(held, () if actor.is_staff else citizen.contacts, now)  # before offices, as ever
         raise_activity([one.counter.desk.office_id for one in holds], now)
         look_again(held)
     booking = book(held, citizen, channel, actor, now)
