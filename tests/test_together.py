@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from booking.appointments.booking import Citizen, TooLate, cancel
 from booking.appointments.holds import extend, hold, visit_of
@@ -236,6 +236,21 @@ def test_a_visit_whose_hold_ended_is_taken_again_if_all_of_it_is_free(here: Stan
         book_visit(other, ALICE, Channel.WEB, citizen_of(town.id), clock())
     db.session.rollback()
     assert db.session.scalar(select(func.count()).select_from(Booking)) == 1
+
+
+def test_the_address_is_taken_before_the_offices(here: Standing, clock: Clock) -> None:
+    """As everybody takes them who takes both: or two of them would wait in a circle."""
+    kept, sent = held(clock, holder=Holder(None, "there")), list[str]()
+    town = read_again().municipality
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        sent.extend(word for word in ("INSERT INTO limited", "UPDATE office") if word in statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    book_visit(kept, Citizen("Alice", "nl"), Channel.WEB, citizen_of(town.id), clock())
+
+    assert sent[0] == "INSERT INTO limited"
+    assert sent.count("INSERT INTO limited") == 1
 
 
 def test_a_second_click_books_a_visit_once(here: Standing, clock: Clock) -> None:
