@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -335,3 +337,16 @@ towns = st.builds(
     st.lists(st.builds(Desk, steps, buffers), min_size=4, max_size=4),
     st.lists(st.builds(Service, minutes, extras, notices, st.integers(1, 3)), min_size=2, max_size=2),
 )
+
+
+def lives(examples: int, derandomize: bool = False) -> hypothesis_settings:
+    """So many random lives of thirty steps, with words that bring one that failed back."""
+    return hypothesis_settings(
+        max_examples=examples,
+        stateful_step_count=30,
+        derandomize=derandomize,
+        database=None,
+        print_blob=True,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )

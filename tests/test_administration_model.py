@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, stateful
 from hypothesis import settings as hypothesis_settings
+from hypothesis import stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from sqlalchemy import select
@@ -52,6 +52,7 @@ from booking.worker import letters, texts, tidying
 from tests.conftest import MONDAY, Clock
 from tests.edited_files import Chance, edited
 from tests.factories import Town, make_counter, make_desk, make_hours, make_office, make_service, make_staff, make_town
+from tests.paper import lives
 from tests.promises import Promises
 from tests.test_exchange import changes
 from tests.test_planning import FRIDAY, NOW, booked
@@ -412,15 +413,8 @@ class Life(stateful.RuleBasedStateMachine):
         return list(db.session.scalars(mine.order_by(Counter.id)))
 
 
-LIVES = hypothesis_settings(  # always the same ones: hundreds of others were lived when this was written
-    max_examples=max(3, hypothesis_settings().max_examples // 16),
-    stateful_step_count=30,
-    derandomize=True,
-    database=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
+# Always the same ones: hundreds of others were lived when this was written.
+LIVES = lives(max(3, hypothesis_settings().max_examples // 16), derandomize=True)
 
 
 def test_no_change_breaks_or_loses_anything(

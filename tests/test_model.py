@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, stateful
 from hypothesis import settings as hypothesis_settings
+from hypothesis import stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from sqlalchemy import delete, select
@@ -475,14 +475,7 @@ class Life(stateful.RuleBasedStateMachine):
                 assert one.counter_id != following.counter_id or one.ends_at <= following.starts_at
 
 
-LIVES = hypothesis_settings(
-    max_examples=max(4, hypothesis_settings().max_examples // 4),
-    stateful_step_count=30,
-    database=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
+LIVES = paper.lives(max(4, hypothesis_settings().max_examples // 4))
 
 
 def test_what_is_offered_is_exactly_what_can_be_booked_whatever_happens(
