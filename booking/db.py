@@ -24,6 +24,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     Table,
     event,
     insert,
@@ -39,9 +40,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-from booking.silence import first_word, listen
+from booking import direct
+from booking.silence import by_beginning, first_word, listen
 
 WRITES = "balie_writes"
+# We ask by keys. A plan is kept for as long as a connection, and with the usual price of a page one that was made while
+# a table was small, as holds are in the morning, would read the whole table at each booking until noon.
+BY_KEY = "SET random_page_cost = 1.1"
 T = TypeVar("T", bound="Base")
 
 
@@ -113,12 +118,15 @@ def begin_write() -> None:
     """Begins the transaction of this request or job as a writing one, before its first read.
 
     SQLite then takes its write lock at once (BEGIN IMMEDIATE) and waits its turn; a transaction that
-    reads first and writes later would fail with "database is locked" instead. PostgreSQL needs nothing.
+    reads first and writes later would fail with "database is locked" instead. PostgreSQL needs nothing of the kind.
     """
     if db.session().in_transaction():
         raise RuntimeError("begin_write() must come before the first read of its transaction.")
-    options = {WRITES: True} if db.engine.dialect.name == "sqlite" else None
-    db.session.connection(execution_options=options)
+    if db.engine.dialect.name == "sqlite":
+        db.session.connection(execution_options={WRITES: True})
+        return
+    with by_beginning():
+        db.session.connection()
 
 
 def table(model: type[Base]) -> Table:
@@ -133,6 +141,11 @@ def run(statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str,
     are made once.
     """
     return db.session.connection().execute(statement, values)
+
+
+def ask(statement: Select[Any], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a statement that is made once, by their names, at a third of the price of run(); see direct.py."""
+    return direct.ask(db.session.connection(), statement, values)
 
 
 def read_once(statement: Executable, **values: Any) -> Sequence[Row[Any]]:
@@ -261,6 +274,13 @@ def _inserting(model: type[Base]) -> Executable:
     return insert(into).returning(*into.primary_key)
 
 
+def fresh(model: type[T], columns: Mapping[str, Any]) -> T:
+    """A new object with these values: as its constructor makes it, but that nobody hears of each value."""
+    made: T = manager_of_class(model).new_instance()
+    instance_dict(made).update(columns)
+    return made
+
+
 def know(*rows: Base) -> None:
     """Makes objects that were inserted the session's own, as if it had loaded them."""
     for row in rows:
@@ -276,8 +296,7 @@ def loaded(model: type[T], columns: Mapping[str, Any]) -> T:
         for name, value in columns.items():
             set_committed_value(found, name, value)
         return found
-    made: T = manager_of_class(model).new_instance()
-    instance_dict(made).update(columns)
+    made = fresh(model, columns)
     know(made)
     return made
 
@@ -305,7 +324,7 @@ def _insert_unless_there(into: Table, change: str | None, dialect: str) -> Execu
 def configure_engine(engine: Engine) -> None:
     """Sets up the connections of one engine: SQLite in WAL with foreign keys and our own BEGIN; else see silence.py."""
     if engine.dialect.name != "sqlite":
-        listen(engine)
+        listen(engine, BY_KEY)
         return
 
     @event.listens_for(engine, "connect")

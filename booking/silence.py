@@ -13,11 +13,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import psycopg
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
@@ -48,14 +51,17 @@ _waiting = _Waiting()
 _silent_until: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 
 
-def listen(engine: Engine) -> None:
-    """Watches the question with which this engine tries each connection, and how long a new one takes."""
+def listen(engine: Engine, greeting: str) -> None:
+    """Watches the question with which this engine tries each connection, and how long a new one takes.
+
+    The greeting is the statement that each new one begins with.
+    """
     ask: Callable[[Any], bool] = engine.dialect.do_ping
 
     def ping(connection: Any) -> bool:
         _check(engine)
         with _watched(engine, connection.fileno()):
-            return ask(connection)
+            return _begun(connection) if _begins.get() else ask(connection)
 
     engine.dialect.do_ping = ping  # type: ignore[method-assign, assignment]
 
@@ -71,7 +77,30 @@ def listen(engine: Engine) -> None:
             _silent_until.pop(engine, None)  # a refusal is a word, too
             raise
         _silent_until.pop(engine, None)
+        with _watched(engine, made.fileno()):
+            made.execute(greeting)
+            made.commit()
         return made
+
+
+@contextmanager
+def by_beginning() -> Iterator[None]:
+    """The connection that is fetched inside is tried by beginning a transaction on it: one question less."""
+    before = _begins.set(True)
+    try:
+        yield
+    finally:
+        _begins.reset(before)
+
+
+_begins: ContextVar[bool] = ContextVar("begins", default=False)
+
+
+def _begun(connection: Any) -> bool:
+    """The driver would begin together with the first statement, which may have to wait for others."""
+    if connection.pgconn.exec_(b"BEGIN").status != ExecStatus.COMMAND_OK:
+        raise psycopg.OperationalError(connection.pgconn.get_error_message())
+    return True
 
 
 @contextmanager
