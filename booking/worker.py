@@ -18,7 +18,6 @@ from booking.appointments.crowd import forget_places
 from booking.appointments.departures import forget_departures
 from booking.appointments.findings import due, keep
 from booking.appointments.holds import forget_ended
-from booking.appointments.limits import forget_subjects
 from booking.appointments.occupancy import sweep
 from booking.appointments.recount import recount
 from booking.config import Settings
@@ -53,7 +52,6 @@ def tidying(settings: Settings, clock: Callable[[], datetime]) -> None:
     """Deletes what has ended by itself: holds, the kept bytes of sent messages, and written messages of last week."""
     delete_old(settings.instance, clock())
     begin_write()
-    forget_subjects(clock())  # before offices, as whoever holds
     sweep(clock())
     forget_ended(clock())
     forget_places(clock())

@@ -71,7 +71,7 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
         raise SlotTaken
     office, demand = held.counter.desk.office, demand_held(held)
     contacts = () if actor.is_staff else citizen.contacts
-    take_counted(held, contacts, now)
+    take_counted(held, contacts)
     line = None if held.expires_at > now else _line_again(held, demand, now)
     booking = _booking(held, citizen, channel, now)
     appointment = _appointment(held, line, demand, now)

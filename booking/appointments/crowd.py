@@ -137,7 +137,7 @@ def crowd_of(desk: Desk, now: datetime, place_id: int = 0) -> Crowd:
 
 def locked_crowd(desk: Desk, place_id: int, address: str, now: datetime) -> Crowd:
     """The same as it is for sure: until this transaction ends, nobody else takes a place or a time at this desk."""
-    take_subjects([f"crowd {desk.id}"], now)
+    take_subjects([f"crowd {desk.id}"])
     asked = {"place": place_id, "address": address, "most": desk.crowd_size + 1}
     rows = read_once(_LET_IN, desk=desk.id, since=now - KEEP, now=now, **asked)
     places = {row.id: row for row in sorted(rows, key=lambda row: row.id or 0) if row.id is not None}

@@ -34,7 +34,7 @@ def hold(office: Office, demand: Demand, start: datetime, now: datetime, holder:
     on_offer = offers(municipality.offices, demand, now, holder.seen)  # before raising, so that it may be kept
     if not (holder.is_staff or old or any(one.office_id == office.id and one.has(start) for one in on_offer)):
         return _twin_or_taken(office, demand, start, now, holder)
-    take_turn(holder, now)
+    take_turn(holder)
     twin = twin_of(office, demand, start, now, holder)
     if twin is not None:
         return twin
@@ -108,13 +108,12 @@ class Outdated(Exception):
     """The municipality is not any more as memory has it: load it, and begin again."""
 
 
-def hold_to_book(id: int, standing: Standing, contacts: Sequence[Contact], now: datetime) -> Hold | None:
-    """The same for somebody with these contacts, who has the rows of their limits from now on. Raises Outdated."""
+def hold_to_book(id: int, standing: Standing, contacts: Sequence[Contact]) -> Hold | None:
+    """The same for somebody with these contacts, for whom others with one of them wait from now on. Raises Outdated."""
     town_id = standing.municipality.id
-    found = take_contacts_and_read(contacts, now, _TO_BOOK, {"id": id, "town": town_id})
-    if found is None:
+    columns = take_contacts_and_read(contacts, _TO_BOOK, {"id": id, "town": town_id})
+    if columns is None:
         return None
-    columns = dict(found._mapping)
     if columns.pop("town_revision") > standing.revision:
         raise Outdated
     return _as_remembered(loaded(Hold, columns), standing)

@@ -1,12 +1,13 @@
 """Limits against those who take more than their share: of holds, and of appointments of one contact.
 
-What is counted may lie in several offices, so the row of its subject (a browser, an address, a contact) is taken
-first; offices are raised after that. Subjects are pseudonyms made with a key outside the database. Staff have no
-limits. How many there may be stands in the municipality.
+What is counted may lie in several offices, so its subject (a browser, an address, a contact) is locked first; offices
+are raised after that. Subjects are pseudonyms made with a key outside the database. Staff have no limits. How many
+there may be stands in the municipality.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +18,22 @@ from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
-    Row,
     Select,
     Subquery,
     and_,
     bindparam,
-    delete,
     func,
     or_,
     select,
-    union_all,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import SessionTransaction
 
-from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Limited, Occupancy
+from booking.appointments.models import Appointment, AppointmentState, Booking, Hold, Occupancy
 from booking.appointments.timelines import OfficeLines
-from booking.db import UtcDateTime, db, insert_unless_there, run, table
+from booking.db import UtcDateTime, ask, db, run, table
 from booking.links import Keys, pseudonym
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import Notice, queue_once
@@ -102,9 +100,9 @@ def contact_of(keys: Keys, channel: MessageChannel, typed: str) -> Contact:
     return Contact(channel, tuple(pseudonym(key, "contact", plain) for key in keys))
 
 
-def take_turn(holder: Holder, now: datetime) -> None:
+def take_turn(holder: Holder) -> None:
     """Waits for others of the same browser or address: what they hold can then be read."""
-    take_subjects([subject for subject in (holder.browser, holder.address) if subject], now)
+    take_subjects([subject for subject in (holder.browser, holder.address) if subject])
 
 
 def check_holds(municipality: Municipality, holder: Holder, now: datetime) -> None:
@@ -155,36 +153,31 @@ def _held(counter_ids: Sequence[int], ticks: range, now: datetime) -> int:
     return db.session.scalar(query) or 0
 
 
-def take_contacts(contacts: Sequence[Contact], now: datetime) -> None:
-    """Waits for others with one of these contacts: what they have can then be counted."""
-    take_subjects([contact.subjects[0] for contact in contacts], now)
+def take_counted(held: Hold, contacts: Sequence[Contact]) -> None:
+    """Waits, before a booking, for others with one of these contacts: what they have can then be counted.
 
-
-def take_counted(held: Hold, contacts: Sequence[Contact], now: datetime) -> None:
-    """The same before a booking; who has no contact, or no proof of work where one is asked for, is counted by their
-    address. Others behind one address do not wait for each other."""
-    take_contacts(contacts, now)
+    Who has no contact, or no proof of work where one is asked for, is counted by their address. Others behind one
+    address do not wait for each other.
+    """
+    take_subjects([contact.subjects[0] for contact in contacts])
     lacks_proof = held.counter.desk.office.municipality.asks_proof and not held.is_proven
     if held.address is not None and (lacks_proof or not contacts):
-        take_subjects([held.address], now)
+        take_subjects([held.address])
 
 
 def take_contacts_and_read(
-    contacts: Sequence[Contact], now: datetime, reading: Select[Any], values: Mapping[str, Any]
-) -> Row[Any] | None:
-    """take_contacts(), and one row, in one statement where the database can do both at once.
+    contacts: Sequence[Contact], reading: Select[Any], values: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The same for these contacts and one row, in one statement: to ask costs more than to wait.
 
-    What is read is as it was before this waited for others with the same contact.
+    What is read is as it was before this waited. Where there is no such row, nothing is taken.
     """
-    subjects = sorted({contact.subjects[0] for contact in contacts})
-    if subjects and db.engine.dialect.name == "postgresql":
-        _taken_here().update(subjects)
-        given = {f"subject_{n}": subject for n, subject in enumerate(subjects)}
-        reading, values = _taking_too(reading, len(subjects)), {**values, **given, "taken_at": now}
-    else:
-        take_subjects(subjects, now)
-    row: Row[Any] | None = run(reading, values).one_or_none()
-    return row
+    locks = _not_taken([contact.subjects[0] for contact in contacts])
+    found = ask(_locking_too(reading, len(locks)), {**values, **_numbered(locks)})
+    if not found:
+        return None
+    _taken_here().update(locks)
+    return {name: value for name, value in found[0].items() if not name.startswith(_LOCK)}
 
 
 def made_by(channel: MessageChannel, keys: int) -> Subquery:
@@ -287,41 +280,53 @@ def back_at(municipality: Municipality, now: datetime) -> datetime:
     return now + timedelta(seconds=secrets.randbelow(60 * municipality.freed_minutes + 1))
 
 
-def forget_subjects(now: datetime) -> None:
-    """Deletes the rows of subjects that were not counted for a day."""
-    db.session.execute(
-        delete(Limited).where(Limited.at <= now - A_DAY), execution_options={"synchronize_session": False}
-    )
+def take_subjects(subjects: Iterable[str]) -> None:
+    """Waits for whoever has taken one of these subjects, and keeps them until this transaction ends.
 
-
-def take_subjects(subjects: Iterable[str], now: datetime) -> None:
-    """Takes the rows of these subjects in one order, whoever comes: so nobody waits in a circle.
-
-    What this transaction has already, it keeps.
+    They are taken in one order, whoever comes: so nobody waits in a circle. SQLite has one writer at a time anyway.
     """
-    missing = sorted(set(subjects) - _taken_here())
-    if missing:
-        insert_unless_there(Limited, [{"subject": subject, "at": now} for subject in missing], change="at")
-        _taken_here().update(missing)
+    locks = _not_taken(subjects)
+    if locks:
+        run(_locking(len(locks)), _numbered(locks))
+        _taken_here().update(locks)
 
 
-def _taken_here() -> set[str]:
-    """The subjects whose rows this transaction has."""
+def _not_taken(subjects: Iterable[str]) -> list[int]:
+    """The locks of those that this transaction has not yet, in their order. Each is a number of 64 bits: where two
+    subjects have the same, they wait for each other, and no more."""
+    if db.engine.dialect.name != "postgresql":
+        return []
+    digests = (hashlib.sha256(subject.encode()).digest() for subject in subjects)
+    return sorted({int.from_bytes(digest[:8], signed=True) for digest in digests} - _taken_here())
+
+
+def _taken_here() -> set[int]:
+    """The locks that this transaction has."""
     transaction = db.session().get_transaction()
     return _taken.setdefault(transaction, set()) if transaction is not None else set()
 
 
-_taken: WeakKeyDictionary[SessionTransaction, set[str]] = WeakKeyDictionary()
+_LOCK = "lock_"
+_taken: WeakKeyDictionary[SessionTransaction, set[int]] = WeakKeyDictionary()
+
+
+def _numbered(locks: Sequence[int]) -> dict[str, int]:
+    return {f"{_LOCK}{n}": lock for n, lock in enumerate(locks)}
 
 
 @lru_cache(maxsize=8)
-def _taking_too(reading: Select[Any], count: int) -> Select[Any]:
-    limited, taken_at = table(Limited), bindparam("taken_at", type_=UtcDateTime())
-    # rows as values would be compiled each time, and the driver takes long for an array
-    rows = [select(bindparam(f"subject_{n}", type_=limited.c.subject.type), taken_at) for n in range(count)]
-    inserting = insert(limited).from_select(["subject", "at"], union_all(*rows))
-    changing = inserting.on_conflict_do_update(index_elements=["subject"], set_={"at": inserting.excluded["at"]})
-    return reading.add_cte(changing.cte("taken"))
+def _locking(count: int) -> Select[Any]:
+    return select(*(_lock(n) for n in range(count)))
+
+
+@lru_cache(maxsize=16)
+def _locking_too(reading: Select[Any], count: int) -> Select[Any]:
+    return reading.add_columns(*(_lock(n) for n in range(count)))
+
+
+def _lock(number: int) -> ColumnElement[Any]:
+    name = f"{_LOCK}{number}"
+    return func.pg_advisory_xact_lock(bindparam(name, type_=BigInteger())).label(name)
 
 
 def _bookings_of(municipality: Municipality, contact: Contact) -> ColumnElement[bool]:

@@ -248,18 +248,6 @@ class Hold(Base):
     service: Mapped[Service] = relationship()
 
 
-class Limited(Base):
-    """A browser, an address or a contact, as a pseudonym, whose limits reach over offices; or the crowd of a desk.
-
-    Its row is taken before those are counted, so that of two requests at once the second counts the first.
-    """
-
-    __tablename__ = "limited"
-
-    subject: Mapped[str] = mapped_column(String(32), primary_key=True)
-    at: Mapped[datetime]  # when it was last counted
-
-
 class CrowdPlace(Base):
     """A place in the line for the times of a desk, where a desk has one: no person, and the ids are the order.
 

@@ -44,7 +44,7 @@ def hold_visit(errands: Errands, office_id: int, start: datetime, holder: Holder
     offices, now = errands.standing.offices, errands.now
     municipality = errands.standing.municipality
     shown, plan = first_free(errands.offers()), errands.plan(office_id, start)
-    take_turn(holder, now)
+    take_turn(holder)
     for first in errands.demands:
         twin = twin_of(offices[office_id], first, start, now, holder)
         if twin is not None and twin.desks == len(errands.demands):
@@ -77,7 +77,7 @@ def book_visit(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now
     """
     holds = visit_of(held)
     if len(holds) > 1:
-        take_counted(held, () if actor.is_staff else citizen.contacts, now)  # before offices, as ever
+        take_counted(held, () if actor.is_staff else citizen.contacts)  # before offices, as ever
         raise_activity([one.counter.desk.office_id for one in holds], now)
         look_again(held)
     booking = book(held, citizen, channel, actor, now)

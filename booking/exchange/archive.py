@@ -31,7 +31,6 @@ BOM = "\ufeff"  # by which spreadsheets know UTF-8
 # Tables that are in no export, and why.
 LEFT_OUT = {
     "attempt": "pseudonyms of who failed to sign in",
-    "limited": "pseudonyms of contacts",
     "heartbeat": "belongs to the installation",
     "provider": "belongs to the installation",
     "change": "what processes have still to read",

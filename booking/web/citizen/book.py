@@ -303,10 +303,10 @@ def held_by(token: str, contacts: Sequence[Contact] = ()) -> Hold:
     if claim is None:
         abort(404)
     try:
-        held = hold_to_book(claim.id, here(), contacts, now())
+        held = hold_to_book(claim.id, here(), contacts)
     except Outdated:
         load_town()
-        held = hold_to_book(claim.id, here(), contacts, now())
+        held = hold_to_book(claim.id, here(), contacts)
     return held or abort(404)
 
 
