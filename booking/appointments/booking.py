@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import update
@@ -27,7 +28,7 @@ from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.references import new_reference
 from booking.appointments.timelines import CounterLine, OfficeLines, lines_of_day, office_lines
 from booking.appointments.writing import DRAWN, Handed, HoldChanged, Written, hand_over, write
-from booking.db import db
+from booking.db import db, fresh, know
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import row
 from booking.slots.clock import tick_of
@@ -73,15 +74,17 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     contacts = () if actor.is_staff else citizen.contacts
     take_counted(held, contacts)
     line = None if held.expires_at > now else _line_again(held, demand, now)
-    booking = _booking(held, citizen, channel, now)
-    appointment = _appointment(held, line, demand, now)
+    rows = _booking(held, citizen, channel, now), _appointment(held, line, demand, now)
+    booking, appointment = fresh(Booking, rows[0]), fresh(Appointment, rows[1])
     set_committed_value(appointment, "booking", booking)
     services = [service for service, _people in demand.items]
     told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, services)
     messages = [row(office.municipality_id, (DRAWN, 0), notice, now) for notice in told]
     audited = audit_line(actor, "book", ("appointment", DRAWN), now, channel=channel.value)
     item, *others = _items(demand)
-    handed = write(Written(booking, appointment, item, messages, audited), held, contacts, now)
+    handed = write(Written(*rows, item, messages, audited), held, contacts, now)
+    booking.id, appointment.id = handed.booking_id, handed.appointment_id
+    know(booking)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
     _add_items(appointment, others)
@@ -101,12 +104,11 @@ def join(booking: Booking, held: Hold, actor: Actor, now: datetime) -> None:
         raise SlotTaken
     line = None if held.expires_at > now else _line_again(held, demand, now)
     revision = raise_activity([office.id], now)[office.id]
-    appointment = _appointment(held, line, demand, now)
-    appointment.booking_id = booking.id
+    appointment = Appointment(**_appointment(held, line, demand, now), booking_id=booking.id)
     db.session.add(appointment)
     db.session.flush()
     _add_items(appointment, _items(demand))
-    handed = Handed(hand_over(held, appointment, now), revision)
+    handed = Handed(booking.id, appointment.id, hand_over(held, appointment, now), revision)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
     announce(appointment, office.municipality, Kind.CONFIRMATION, now)
@@ -319,22 +321,25 @@ def check_cancellable(appointment: Appointment, actor: Actor, now: datetime) -> 
         raise TooLate
 
 
-def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> Booking:
-    return Booking(
-        municipality_id=held.counter.desk.office.municipality_id,
-        reference=new_reference(),
-        name=citizen.name,
-        email=citizen.email,
-        phone=citizen.phone,
+def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> dict[str, Any]:
+    columns = {
+        "municipality_id": held.counter.desk.office.municipality_id,
+        "reference": new_reference(),
+        "name": citizen.name,
+        "email": citizen.email,
+        "phone": citizen.phone,
         **_pseudonyms(citizen),
-        **({"needs": citizen.needs} if citizen.needs else {}),
-        **({"answers": held.answers} if held.answers else {}),
-        language=citizen.language,
-        channel=channel,
-        made_at=now,
-        first_free_at=held.first_free_at,
-        generation=1,
-    )
+        "language": citizen.language,
+        "channel": channel,
+        "made_at": now,
+        "first_free_at": held.first_free_at,
+        "generation": 1,
+    }
+    if citizen.needs:
+        columns["needs"] = citizen.needs
+    if held.answers:
+        columns["answers"] = held.answers
+    return columns
 
 
 def _items(demand: Demand) -> list[dict[str, int]]:
@@ -355,15 +360,15 @@ def _pseudonyms(citizen: Citizen) -> dict[str, str]:
     return {columns[contact.channel]: contact.subjects[0] for contact in citizen.contacts}
 
 
-def _appointment(held: Hold, line: CounterLine | None, demand: Demand, now: datetime) -> Appointment:
-    return Appointment(
-        counter_id=line.counter_id if line else held.counter_id,
-        uid=f"{uuid4()}@balie",
-        sequence=0,
-        state=AppointmentState.BOOKED,
-        starts_at=held.starts_at,
-        ends_at=held.starts_at + demand.length,
-        changed_at=now,
-        is_exception=False,
-        is_beyond_quota=False,
-    )
+def _appointment(held: Hold, line: CounterLine | None, demand: Demand, now: datetime) -> dict[str, Any]:
+    return {
+        "counter_id": line.counter_id if line else held.counter_id,
+        "uid": f"{uuid4()}@balie",
+        "sequence": 0,
+        "state": AppointmentState.BOOKED,
+        "starts_at": held.starts_at,
+        "ends_at": held.starts_at + demand.length,
+        "changed_at": now,
+        "is_exception": False,
+        "is_beyond_quota": False,
+    }

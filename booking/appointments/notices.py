@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -59,7 +60,8 @@ def reminder_due(rule: Rule, start: datetime, zone: ZoneInfo) -> datetime:
     if "hours" in rule:
         return start - timedelta(hours=rule["hours"])
     day = start.astimezone(zone).date() - timedelta(days=rule["days"])
-    return datetime.combine(day, time.fromisoformat(rule["at"]), zone)
+    at = time.fromisoformat(rule["at"])
+    return _wall(day, 60 * at.hour + at.minute, zone)
 
 
 def considerate(due: datetime, start: datetime, municipality: Municipality) -> datetime:
@@ -88,10 +90,11 @@ def is_exempt(rule: Rule, channel: MessageChannel) -> bool:
     return "hours" in rule and channel == MessageChannel.SMS
 
 
+@lru_cache(maxsize=4096)  # of few days many ask
 def _wall(day: date, minutes: int, zone: ZoneInfo) -> datetime:
-    """So many minutes after midnight on the wall clock (1440 is the next midnight)."""
+    """So many minutes after midnight on the wall clock (1440 is the next midnight), as UTC."""
     days, minutes = divmod(minutes, 24 * 60)
-    return datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), zone)
+    return datetime.combine(day + timedelta(days=days), time(minutes // 60, minutes % 60), zone).astimezone(UTC)
 
 
 def _channels(appointment: Appointment) -> Iterator[MessageChannel]:

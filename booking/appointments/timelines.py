@@ -259,15 +259,14 @@ def _followed(lines: OfficeLines, revision: int, now: datetime) -> OfficeLines |
     """The lines brought to `revision` or later; None where a revision between does not say what it changed."""
     if revision - lines.revision > MANY:
         return None
-    base = lines.horizon.base
-    again: dict[int, int] = defaultdict(int)  # the ticks to read again, by counter
+    again: dict[int, set[int]] = defaultdict(set)  # the ticks to read again, by counter
     found: list[TickRow] = []
     if revision > lines.revision:
         told = {raised_here().get(lines.office_id)}
         rows: Sequence[Any] = run(_FOLLOW, {"office": lines.office_id, "revision": lines.revision}).all()
         for number, counter_id, first, end, tick, expires_at, hold_id in rows:
             told.add(number)
-            again[counter_id] |= _stretch(first - base, end - base)
+            again[counter_id].update(range(first, end))
             if tick is not None:
                 found.append((counter_id, tick, expires_at, hold_id))
         newest = max(revision, *(row.revision for row in rows)) if rows else revision
@@ -278,16 +277,16 @@ def _followed(lines: OfficeLines, revision: int, now: datetime) -> OfficeLines |
         (line.counter_id, tick)
         for line in lines.counters
         for tick, end_at in line.ends.items()
-        if end_at <= now and not again[line.counter_id] >> (tick - base) & 1
+        if end_at <= now and tick not in again[line.counter_id]
     ]
     if ended:
         for counter_id, tick in ended:
-            again[counter_id] |= 1 << (tick - base)
+            again[counter_id].add(tick)
         found += run(_ENDED, {"ticks": ended}).all()
     return _with(lines, again, found, now)
 
 
-def _with(lines: OfficeLines, again: Mapping[int, int], rows: Iterable[TickRow], now: datetime) -> OfficeLines:
+def _with(lines: OfficeLines, again: Mapping[int, set[int]], rows: Iterable[TickRow], now: datetime) -> OfficeLines:
     """The lines in which the ticks of `again` are as the rows say: those are all the rows there are for them."""
     base, limit = lines.horizon.base, lines.horizon.days * 25 * 60 // TICK_MINUTES
     taken: dict[int, list[int]] = defaultdict(list)
@@ -304,30 +303,23 @@ def _with(lines: OfficeLines, again: Mapping[int, int], rows: Iterable[TickRow],
     counters = tuple(
         replace(
             line,
-            taken=line.taken & ~again.get(id, 0) | _mask(taken[id]),
-            held=line.held & ~again.get(id, 0) | _mask(held[id]),
-            freed=line.freed & ~again.get(id, 0) | _mask(freed[id]),
-            ends=_remaining(line, again.get(id, 0), base) | ends[id],
+            taken=line.taken & stays | _mask(taken[id]),
+            held=line.held & stays | _mask(held[id]),
+            freed=line.freed & stays | _mask(freed[id]),
+            ends={tick: end_at for tick, end_at in line.ends.items() if tick not in gone} | ends[id],
         )
-        if again.get(id) or id in taken
+        if gone or id in taken
         else line
         for line in lines.counters
         for id in (line.counter_id,)
+        for gone in (again.get(id, ()),)
+        for stays in (~_mask([tick - base for tick in gone if 0 <= tick - base < limit]),)
     )
     counters = tuple(_released(line, lines.horizon, now) for line in counters)
     ending = [end_at for line in counters for end_at in line.ends.values()]
     release = next_release((part for line in counters for part in line.parts), lines.horizon, now)
     moments = [_midnight(lines.horizon), *ending, *([release] if release else [])]
     return replace(lines, counters=counters, valid_until=min(moments))
-
-
-def _remaining(line: CounterLine, again: int, base: int) -> dict[int, datetime]:
-    return {tick: end_at for tick, end_at in line.ends.items() if not again >> (tick - base) & 1}
-
-
-def _stretch(first: int, end: int) -> int:
-    first, end = max(first, 0), max(end, 0)
-    return ((1 << end) - 1) >> first << first
 
 
 def _mask(bits: Sequence[int]) -> int:

@@ -7,11 +7,12 @@ at while it is ours. What must not stay is rolled back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Executable,
     FromClause,
     Integer,
+    Select,
     String,
     bindparam,
     false,
@@ -48,7 +50,7 @@ from booking.appointments.limits import (
     made_from,
 )
 from booking.appointments.models import Appointment, AppointmentService, Booking, Hold, Occupancy
-from booking.db import Base, UtcDateTime, db, know, next_id, run, table, values_of
+from booking.db import Base, UtcDateTime, ask, db, next_id, run, table
 from booking.outbox.models import Message, MessageChannel
 from booking.staff.models import AuditLine
 from booking.townhall.revisions import activity_raised, raise_activity, raised_activity
@@ -64,22 +66,25 @@ class HoldChanged(Exception):
 class Written:
     """The rows of a new booking, but for its ticks; the ids of booking and appointment are drawn when it is written."""
 
-    booking: Booking
-    appointment: Appointment
+    booking: Mapping[str, Any]
+    appointment: Mapping[str, Any]
     item: Mapping[str, Any]
     messages: Sequence[Mapping[str, Any]]
     line: Mapping[str, Any]
 
     def parts(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Each row with the name of its part."""
-        objects = [("booking", values_of(self.booking)), ("appointment", values_of(self.appointment))]
-        return [*objects, ("item", self.item), ("line", self.line), *(("message", one) for one in self.messages)]
+        first = [("booking", self.booking), ("appointment", self.appointment), ("item", self.item), ("line", self.line)]
+        return [*first, *(("message", one) for one in self.messages)]
 
 
 @dataclass(frozen=True)
 class Handed:
-    """What the hold handed over: its ticks, if it still lived, and the revision of the office from then on."""
+    """What became of the hold: the ids that were drawn, its ticks, if it still lived, and the revision of the office
+    from then on."""
 
+    booking_id: int
+    appointment_id: int
     ticks: frozenset[int]
     revision: int
 
@@ -87,14 +92,13 @@ class Handed:
 def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime) -> Handed:
     """Raises the activity of the office, inserts the rows, makes the hold the booking's, and hands its ticks over.
 
-    The rows of the contacts are taken before, so what they have is counted surely. Raises HoldChanged, ContactLimit,
-    AddressLimit, ProofLimit: then nothing of it may stay.
+    The contacts are taken before, so what they have is counted surely. Raises HoldChanged, ContactLimit, AddressLimit,
+    ProofLimit: then nothing of it may stay.
     """
-    office = held.counter.desk.office
-    parts = rows.parts()
-    columns = tuple(_columns(part, row) for part, row in parts)
-    shape = _Shape(columns, tuple((contact.channel.value, len(contact.subjects)) for contact in contacts))
-    values = {_parameter(part, n, name): value for n, (part, row) in enumerate(parts) for name, value in row.items()}
+    office, parts = held.counter.desk.office, rows.parts()
+    shape = _shape(parts, contacts)
+    given = zip(_parameters(shape), chain.from_iterable(row.values() for _part, row in parts), strict=True)
+    values = {name: value for name, value in given if name is not None}
     values |= {"from_hold": held.id, "from_address": held.address, "office": office.id}
     values |= count_values(office.municipality, contacts, now)
     try:
@@ -106,11 +110,8 @@ def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime)
     if not found["became"]:
         raise HoldChanged
     _check(found, held, contacts)
-    rows.booking.id, rows.appointment.id = found["booking"], found["appointment"]
-    rows.appointment.booking_id = found["booking"]
     set_committed_value(held, "booking_id", found["booking"])
-    know(rows.booking, rows.appointment)
-    return Handed(frozenset(found["ticks"] or ()), found["revision"])
+    return Handed(found["booking"], found["appointment"], frozenset(found["ticks"] or ()), found["revision"])
 
 
 def hand_over(held: Hold, appointment: Appointment, now: datetime) -> frozenset[int]:
@@ -139,7 +140,7 @@ def _check(found: Mapping[str, Any], held: Hold, contacts: Sequence[Contact]) ->
 class _Shape:
     """All that makes one statement differ from another: the columns of each row, and what is counted."""
 
-    parts: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    parts: tuple[tuple[str, tuple[str, ...], tuple[Any, ...]], ...]  # with the values that stand in the statement
     contacts: tuple[tuple[str, int], ...]  # how many pseudonyms each has
 
 
@@ -160,11 +161,11 @@ _DRAWN = {  # which of the two drawn ids stands where
 # What is the same word or number in each new booking stands in the statement, because each parameter costs time, and
 # the driver keeps no statement that has more than fifty of them or 4,096 characters.
 _SAME = {
-    "booking": {"generation"},
-    "appointment": {"sequence", "state", "is_exception", "is_beyond_quota"},
-    "item": {"position"},
-    "line": {"actor", "action", "object_kind"},
-    "message": {"subject_kind", "sequence", "kind", "channel", "state", "attempts"},
+    "booking": ("generation",),
+    "appointment": ("sequence", "state", "is_exception", "is_beyond_quota"),
+    "item": ("position",),
+    "line": ("actor", "action", "object_kind", "details"),
+    "message": ("subject_kind", "sequence", "kind", "channel", "state", "attempts"),
 }
 _COMMON = {
     "line_municipality_id": "town",
@@ -177,18 +178,27 @@ _COMMON = {
 }
 
 
-def _columns(part: str, row: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    """The columns of a row, each with its value where that stands in the statement."""
-    names = {**row, **_DRAWN[part]}
-    return part, tuple((name, _plain(row[name]) if name in _SAME[part] else None) for name in names)
+def _shape(parts: Sequence[tuple[str, Mapping[str, Any]]], contacts: Sequence[Contact]) -> _Shape:
+    rows = ((part, tuple(row), tuple([_plain(row[name]) for name in _SAME[part]])) for part, row in parts)
+    return _Shape(tuple(rows), tuple([(contact.channel.value, len(contact.subjects)) for contact in contacts]))
 
 
 def _plain(value: Any) -> Any:
-    """A word as itself: to look an enumeration's up takes long."""
-    return value.value if isinstance(value, StrEnum) else value
+    """A word as itself (what an enumeration says of it takes long), and details as their text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
+def _parameters(shape: _Shape) -> tuple[str | None, ...]:
+    """The name of each value, row by row; None for those that are not given."""
+    columns = [(part, n, name) for n, (part, names, _same) in enumerate(shape.parts) for name in names]
+    return tuple(
+        None if name in _SAME[part] or name in _DRAWN[part] else _parameter(part, n, name) for part, n, name in columns
+    )
+
+
 def _parameter(part: str, number: int, column: str) -> str:
     common = _COMMON.get(f"{part}_{column}")
     return common or f"{part[0]}{number}_{column}"
@@ -206,7 +216,7 @@ Ids = Mapping[str, ColumnElement[int]]
 
 def _at_once(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """PostgreSQL gets all as one statement: the round trips cost more than the rows."""
-    found: Mapping[str, Any] = run(_as_one(shape), values).one()._mapping
+    found = ask(_as_one(shape), values)[0]
     raised_activity()
     return found
 
@@ -231,7 +241,7 @@ def _in_parts(shape: _Shape) -> tuple[Executable, ...]:
 
 
 @lru_cache(maxsize=64)
-def _as_one(shape: _Shape) -> Executable:
+def _as_one(shape: _Shape) -> Select[Any]:
     """The office first: what is changed of the hold waits for it, as everybody does who changes one."""
     drawn, raised = select(*_drawn()).cte("drawn"), activity_raised()
     ids = {name: select(drawn.c[name]).scalar_subquery() for name in ("booking", "appointment")}
@@ -269,8 +279,9 @@ def _counts(shape: _Shape) -> tuple[FromClause, list[ColumnElement[Any]]]:
 def _inserts(shape: _Shape, ids: Ids) -> list[Any]:
     """One for each table: that of the messages has a SELECT for each of them."""
     found, messages = [], []
-    for n, (part, columns) in enumerate(shape.parts):
-        row = {name: _value((part, n, name), same, ids) for name, same in columns}
+    for n, (part, names, same) in enumerate(shape.parts):
+        alike = dict(zip(_SAME[part], same, strict=True))
+        row = {name: _value((part, n, name), alike.get(name), ids) for name in (*names, *_DRAWN[part])}
         if part == "message":
             messages.append(row)
         else:

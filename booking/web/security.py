@@ -10,6 +10,7 @@ from flask import Flask, Request, Response, abort, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
 
 from booking.config import Settings
 from booking.db import begin_write
@@ -72,6 +73,13 @@ class GuardingHeaders:
 
 class TownSessions(SecureCookieSessionInterface):
     """A session cookie for each municipality: its path is the municipality's."""
+
+    _signing: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Made once: to make one takes as long as to check a signature."""
+        self._signing = self._signing or super().get_signing_serializer(app)
+        return self._signing
 
     def get_cookie_path(self, app: Flask) -> str:
         return request.script_root or "/"

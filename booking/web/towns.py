@@ -53,26 +53,22 @@ def load_town(may_be_old: bool = False) -> None:
         return
     if "\0" in slug:
         abort(400)  # PostgreSQL stores no NUL, and nobody types one
-    g.standing = kept_standing(slug) if may_be_old else None
-    if g.standing is None:
-        g.standing, g.numbers = standing(slug) or abort(404)
-    g.town = g.standing.municipality
+    found = kept_standing(slug) if may_be_old else None
+    if found is None:
+        found, g.numbers = standing(slug) or abort(404)
+    g.standing, g.town = found, found.municipality
 
 
 def town() -> Municipality:
     """The municipality of this request; 404 where the address names none."""
-    if g.town is None:
-        abort(404)
-    found: Municipality = g.town
-    return found
+    found: Municipality | None = g.town
+    return found or abort(404)
 
 
 def here() -> Standing:
     """The municipality with its services, offices and desks; 404 where the address names none."""
-    if g.standing is None:
-        abort(404)
-    found: Standing = g.standing
-    return found
+    found: Standing | None = g.standing
+    return found or abort(404)
 
 
 def seen_revisions() -> Mapping[int, int]:

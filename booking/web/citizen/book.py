@@ -111,7 +111,7 @@ def details(token: str) -> ResponseReturnValue:
     if held.booking_id is not None:
         is_ours = session.get("hold") == token  # the link to a hold is not the link to a booking
         booking = db.session.get_one(Booking, held.booking_id)
-        return redirect(own_address(booking) if is_ours else url_for("citizen.ask_find"))
+        return redirect(own_address(booking.id, booking.generation) if is_ours else url_for("citizen.ask_find"))
     return _details_page(held, DetailsForm(data=_typed_before()))
 
 
@@ -147,10 +147,10 @@ def confirm(token: str) -> ResponseReturnValue:
     if fitting is not held:
         held.booking_id = booking.id  # so that a second click finds it
     is_anothers = booking.made_at != now() and session.get("hold") != token  # as in details()
-    address = url_for("citizen.ask_find") if is_anothers else own_address(booking, booked=1)
+    made = booking.id, booking.generation
     db.session.commit()
     session.pop("typed", None)
-    return redirect(address, 303)
+    return redirect(url_for("citizen.ask_find") if is_anothers else own_address(*made, has_booked=True), 303)
 
 
 @citizen.post("/hold/<token>/extend")
@@ -310,11 +310,12 @@ def held_by(token: str, contacts: Sequence[Contact] = ()) -> Hold:
     return held or abort(404)
 
 
-def own_address(booking: Booking, booked: int | None = None) -> str:
+def own_address(booking_id: int, generation: int, has_booked: bool = False) -> str:
     """The address of the booking's own page, for this browser; with ?booked=1 it greets whoever has just booked."""
     keys = current_app.extensions["balie"]["settings"].keys
-    token = links.token(keys, "booking", booking.id, booking.generation)
-    return url_for("citizen.own", token=token, lang=language(), booked=booked)
+    token = links.token(keys, "booking", booking_id, generation)
+    path = request.script_root + links.own_path(language(), token)
+    return f"{path}?booked=1" if has_booked else path
 
 
 def _last_hold() -> Hold | None:

@@ -213,7 +213,7 @@ def do_find() -> ResponseReturnValue:
         return _find_page(form), 422
     forget_tries(tries)
     db.session.commit()
-    return redirect(own_address(booking), 303)
+    return redirect(own_address(booking.id, booking.generation), 303)
 
 
 def booking_of(token: str) -> Booking:
