@@ -157,6 +157,24 @@ def test_a_database_that_hangs_keeps_nobody_waiting(
             db.engine.dispose()
 
 
+def test_a_form_does_not_wait_for_a_database_that_hangs(
+    network: Network, cluster: Cluster, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What writes tries its connection by beginning."""
+    with clone(cluster) as address:
+        reached = address.replace(str(cluster.socket), str(network.folder))
+        app = create_app(Settings(database=reached, keys=KEYS, instance=tmp_path), clock=clock)
+        feed_path(app, clock)
+        monkeypatch.setattr(silence, "LIMIT", 0.1)
+        network.flows.clear()
+
+        assert at_last(lambda: Visitor(app).post("/testdorp/nl/hold", {})).status == 503
+
+        network.flows.set()
+        with app.app_context():
+            db.engine.dispose()
+
+
 def at_last(call: Callable[[], Page]) -> Page:
     """What the call gives, if it ends at all."""
     found: Queue[Page] = Queue()
