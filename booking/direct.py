@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from psycopg import Error, RawCursor
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
 
@@ -19,11 +20,10 @@ Process = Callable[[Any], Any] | None
 
 @dataclass(frozen=True)
 class _WorkedOut:
-    """The text of a statement, how its values go in, those that it brings itself, and how a row comes out."""
+    """The text of a statement with $1 and so on, how each of these is made of a value, and how a row comes out."""
 
     text: str
     given: tuple[tuple[str, Process], ...]
-    own: Mapping[str, Any]
     columns: tuple[tuple[str, Process], ...]
 
 
@@ -35,12 +35,13 @@ def ask(connection: Connection, statement: Select[Any], values: Mapping[str, Any
     """
     if connection.dialect.name != "postgresql":
         return [dict(row) for row in connection.execute(statement, values).mappings()]
-    done = _worked_out(statement, connection.dialect)
-    given = {name: values[name] if process is None else process(values[name]) for name, process in done.given}
+    done, own = _worked_out(statement, connection.dialect)
+    known = {**own, **values}
+    given = [known[name] if process is None else process(known[name]) for name, process in done.given]
     driver: Any = connection.connection.driver_connection
     try:
-        rows = driver.execute(done.text, {**given, **done.own}).fetchall()
-    except connection.dialect.loaded_dbapi.Error as error:
+        rows = RawCursor(driver).execute(done.text, given).fetchall()
+    except Error as error:
         raise _as_ours(error, connection, done.text) from error
     return [
         {name: one if process is None else process(one) for (name, process), one in zip(done.columns, row, strict=True)}
@@ -53,23 +54,20 @@ def _as_ours(error: Exception, connection: Connection, text: str) -> BaseExcepti
     is_lost = dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]
     if is_lost:
         connection.invalidate(error)
-    return DBAPIError.instance(
-        text, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
-    )
+    return DBAPIError.instance(text, None, error, Error, connection_invalidated=is_lost, dialect=dialect)
 
 
 @lru_cache(maxsize=256)
-def _worked_out(statement: Select[Any], dialect: Dialect) -> _WorkedOut:
-    compiled: Any = statement.compile(dialect=dialect)
-    goes_in = {name: one.type.dialect_impl(dialect).bind_processor(dialect) for name, one in compiled.binds.items()}
-    asked = {name for name, one in compiled.binds.items() if one.required}
-    own = {name: value for name, value in compiled.params.items() if name not in asked}
-    return _WorkedOut(
+def _worked_out(statement: Select[Any], dialect: Dialect) -> tuple[_WorkedOut, Mapping[str, Any]]:
+    """The same statement each time, and the values that it brings itself."""
+    numbered: Dialect = type(dialect)(paramstyle="numeric_dollar")  # type: ignore[call-arg]
+    compiled: Any = statement.compile(dialect=numbered)
+    binds = {name: one for one, name in compiled.bind_names.items()}
+    goes_in = {name: one.type.dialect_impl(dialect).bind_processor(dialect) for name, one in binds.items()}
+    comes_out = ((one.name, one.type.dialect_impl(dialect)) for one in statement.selected_columns)
+    done = _WorkedOut(
         compiled.string,
-        tuple((name, goes_in[name]) for name in asked),
-        {name: process(own[name]) if (process := goes_in[name]) else own[name] for name in own},
-        tuple(
-            (one.name, one.type.dialect_impl(dialect).result_processor(dialect, None))
-            for one in statement.selected_columns
-        ),
+        tuple((name, goes_in[name]) for name in compiled.positiontup),
+        tuple((name, its.result_processor(dialect, None)) for name, its in comes_out),
     )
+    return done, {name: compiled.params[name] for name, one in binds.items() if not one.required}

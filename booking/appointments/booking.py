@@ -27,7 +27,7 @@ from booking.appointments.occupancy import SlotTaken, free, reclaim, take, ticks
 from booking.appointments.offers import Demand, offer, tightest
 from booking.appointments.references import new_reference
 from booking.appointments.timelines import CounterLine, OfficeLines, lines_of_day, office_lines
-from booking.appointments.writing import DRAWN, Handed, HoldChanged, Written, hand_over, write
+from booking.appointments.writing import Handed, HoldChanged, Written, hand_over, new_ids, write
 from booking.db import db, fresh, know
 from booking.outbox.models import Kind, MessageChannel
 from booking.outbox.queue import row
@@ -74,20 +74,21 @@ def book(held: Hold, citizen: Citizen, channel: Channel, actor: Actor, now: date
     contacts = () if actor.is_staff else citizen.contacts
     take_counted(held, contacts)
     line = None if held.expires_at > now else _line_again(held, demand, now)
-    rows = _booking(held, citizen, channel, now), _appointment(held, line, demand, now)
-    booking, appointment = fresh(Booking, rows[0]), fresh(Appointment, rows[1])
+    ids = new_ids()
+    its_booking = {"id": ids.booking, **_booking(held, citizen, channel, now)}
+    its_appointment = {"id": ids.appointment, "booking_id": ids.booking, **_appointment(held, line, demand, now)}
+    booking, appointment = fresh(Booking, its_booking), fresh(Appointment, its_appointment)
     set_committed_value(appointment, "booking", booking)
     services = [service for service, _people in demand.items]
     told = notices(appointment, office.municipality, Kind.CONFIRMATION, now, services)
-    messages = [row(office.municipality_id, (DRAWN, 0), notice, now) for notice in told]
-    audited = audit_line(actor, "book", ("appointment", DRAWN), now, channel=channel.value)
-    item, *others = _items(demand)
-    handed = write(Written(*rows, item, messages, audited), held, contacts, now)
-    booking.id, appointment.id = handed.booking_id, handed.appointment_id
+    messages = [row(office.municipality_id, (ids.appointment, 0), notice, now) for notice in told]
+    audited = audit_line(actor, "book", ("appointment", ids.appointment), now, channel=channel.value)
+    item, *others = _items(demand, ids.appointment)
+    handed = write(Written(its_booking, its_appointment, item, messages, audited), held, contacts, now)
     know(booking)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
-    _add_items(appointment, others)
+    _add_items(others)
     return booking
 
 
@@ -107,8 +108,8 @@ def join(booking: Booking, held: Hold, actor: Actor, now: datetime) -> None:
     appointment = Appointment(**_appointment(held, line, demand, now), booking_id=booking.id)
     db.session.add(appointment)
     db.session.flush()
-    _add_items(appointment, _items(demand))
-    handed = Handed(booking.id, appointment.id, hand_over(held, appointment, now), revision)
+    _add_items(_items(demand, appointment.id))
+    handed = Handed(hand_over(held, appointment, now), revision)
     line = line or _line_held(held, demand, handed, now)
     _take_missing(set(ticks_for(line, demand, held.starts_at)) - handed.ticks, appointment, office.id, now)
     announce(appointment, office.municipality, Kind.CONFIRMATION, now)
@@ -342,17 +343,17 @@ def _booking(held: Hold, citizen: Citizen, channel: Channel, now: datetime) -> d
     return columns
 
 
-def _items(demand: Demand) -> list[dict[str, int]]:
-    """The rows of what the appointment is for, without its id."""
+def _items(demand: Demand, appointment_id: int) -> list[dict[str, int]]:
+    """The rows of what the appointment is for."""
     return [
-        {"service_id": service.id, "position": position, "people": people}
+        {"appointment_id": appointment_id, "service_id": service.id, "position": position, "people": people}
         for position, (service, people) in enumerate(demand.items)
     ]
 
 
-def _add_items(appointment: Appointment, rows: Sequence[Mapping[str, int]]) -> None:
+def _add_items(rows: Sequence[Mapping[str, int]]) -> None:
     if rows:
-        db.session.add_all(AppointmentService(appointment_id=appointment.id, **row) for row in rows)
+        db.session.add_all(AppointmentService(**row) for row in rows)
 
 
 def _pseudonyms(citizen: Citizen) -> dict[str, str]:

@@ -14,6 +14,7 @@ from booking.appointments.needs import needs_in, with_needs, words_of
 from booking.appointments.occupancy import SlotTaken, free_hold, reclaim, take
 from booking.appointments.offers import Demand, first_free, offer, offers, staff_offer, tightest
 from booking.appointments.timelines import lines_of_day, office_lines
+from booking.appointments.writing import IDS, keep_ids
 from booking.db import db, insert_row, know, loaded, run, table
 from booking.slots.clock import tick_of
 from booking.townhall.models import Municipality, Office, Service
@@ -116,6 +117,7 @@ def hold_to_book(id: int, standing: Standing, contacts: Sequence[Contact]) -> Ho
         return None
     if columns.pop("town_revision") > standing.revision:
         raise Outdated
+    keep_ids(columns)
     return _as_remembered(loaded(Hold, columns), standing)
 
 
@@ -154,6 +156,7 @@ _HOLD = table(Hold)
 _TO_BOOK = select(
     *_HOLD.c,
     select(Municipality.revision).where(Municipality.id == bindparam("town")).scalar_subquery().label("town_revision"),
+    *IDS,
 ).where(_HOLD.c.id == bindparam("id"))
 _LOOK = select(_HOLD.c.booking_id, _HOLD.c.expires_at).where(_HOLD.c.id == bindparam("hold"))
 

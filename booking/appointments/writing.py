@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     BindParameter,
@@ -37,6 +38,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
@@ -55,16 +57,41 @@ from booking.outbox.models import Message, MessageChannel
 from booking.staff.models import AuditLine
 from booking.townhall.revisions import activity_raised, raise_activity, raised_activity
 
-DRAWN = 0  # stands for an id that is drawn when the rows are written
-
 
 class HoldChanged(Exception):
     """The hold became something else while this waited for the office: roll back, and begin again with the hold."""
 
 
+class NewIds(NamedTuple):
+    """The ids of a booking and its appointment before they are written."""
+
+    booking: int
+    appointment: int
+
+
+# They can be drawn with any row that the transaction reads before: one question less.
+IDS = (next_id(Booking).label("new_booking"), next_id(Appointment).label("new_appointment"))
+_kept: WeakKeyDictionary[SessionTransaction, NewIds] = WeakKeyDictionary()
+
+
+def keep_ids(row: dict[str, Any]) -> None:
+    """Takes the columns of IDS out of a row that was read with them, for the next booking of this transaction."""
+    kept = NewIds(row.pop("new_booking"), row.pop("new_appointment"))
+    transaction = db.session().get_transaction()
+    if transaction is not None:
+        _kept[transaction] = kept
+
+
+def new_ids() -> NewIds:
+    """The ids for the next booking of this transaction: those that are kept, once, or new ones."""
+    transaction = db.session().get_transaction()
+    kept = _kept.pop(transaction, None) if transaction is not None else None
+    return kept or NewIds(*run(select(*IDS)).one())
+
+
 @dataclass(frozen=True)
 class Written:
-    """The rows of a new booking, but for its ticks; the ids of booking and appointment are drawn when it is written."""
+    """The rows of a new booking, but for its ticks."""
 
     booking: Mapping[str, Any]
     appointment: Mapping[str, Any]
@@ -80,11 +107,8 @@ class Written:
 
 @dataclass(frozen=True)
 class Handed:
-    """What became of the hold: the ids that were drawn, its ticks, if it still lived, and the revision of the office
-    from then on."""
+    """What the hold handed over: its ticks, if it still lived, and the revision of the office from then on."""
 
-    booking_id: int
-    appointment_id: int
     ticks: frozenset[int]
     revision: int
 
@@ -110,8 +134,8 @@ def write(rows: Written, held: Hold, contacts: Sequence[Contact], now: datetime)
     if not found["became"]:
         raise HoldChanged
     _check(found, held, contacts)
-    set_committed_value(held, "booking_id", found["booking"])
-    return Handed(found["booking"], found["appointment"], frozenset(found["ticks"] or ()), found["revision"])
+    set_committed_value(held, "booking_id", rows.booking["id"])
+    return Handed(frozenset(found["ticks"] or ()), found["revision"])
 
 
 def hand_over(held: Hold, appointment: Appointment, now: datetime) -> frozenset[int]:
@@ -122,9 +146,9 @@ def hand_over(held: Hold, appointment: Appointment, now: datetime) -> frozenset[
         "new_booking": appointment.booking_id,
         "new_appointment": appointment.id,
     }
-    run(_become(_GIVEN), values)
+    run(_BECOME, values)
     set_committed_value(held, "booking_id", appointment.booking_id)
-    return frozenset(run(_hand_over(_GIVEN), values).scalars())
+    return frozenset(run(_HAND_OVER, values).scalars())
 
 
 def _check(found: Mapping[str, Any], held: Hold, contacts: Sequence[Contact]) -> None:
@@ -151,15 +175,7 @@ _MODELS: dict[str, type[Base]] = {
     "line": AuditLine,
     "message": Message,
 }
-_DRAWN = {  # which of the two drawn ids stands where
-    "booking": {"id": "booking"},
-    "appointment": {"id": "appointment", "booking_id": "booking"},
-    "item": {"appointment_id": "appointment"},
-    "line": {"object_id": "appointment"},
-    "message": {"subject_id": "appointment"},
-}
-# What is the same word or number in each new booking stands in the statement, because each parameter costs time, and
-# the driver keeps no statement that has more than fifty of them or 4,096 characters.
+# What is the same word or number in each new booking stands in the statement, because each parameter costs time.
 _SAME = {
     "booking": ("generation",),
     "appointment": ("sequence", "state", "is_exception", "is_beyond_quota"),
@@ -168,6 +184,12 @@ _SAME = {
     "message": ("subject_kind", "sequence", "kind", "channel", "state", "attempts"),
 }
 _COMMON = {
+    "booking_id": "new_booking",
+    "appointment_id": "new_appointment",
+    "appointment_booking_id": "new_booking",
+    "item_appointment_id": "new_appointment",
+    "line_object_id": "new_appointment",
+    "message_subject_id": "new_appointment",
     "line_municipality_id": "town",
     "booking_municipality_id": "town",
     "message_municipality_id": "town",
@@ -192,11 +214,9 @@ def _plain(value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _parameters(shape: _Shape) -> tuple[str | None, ...]:
-    """The name of each value, row by row; None for those that are not given."""
+    """The name of each value, row by row; None for those that stand in the statement."""
     columns = [(part, n, name) for n, (part, names, _same) in enumerate(shape.parts) for name in names]
-    return tuple(
-        None if name in _SAME[part] or name in _DRAWN[part] else _parameter(part, n, name) for part, n, name in columns
-    )
+    return tuple(None if name in _SAME[part] else _parameter(part, n, name) for part, n, name in columns)
 
 
 def _parameter(part: str, number: int, column: str) -> str:
@@ -207,11 +227,19 @@ def _parameter(part: str, number: int, column: str) -> str:
 _HOLD, _OCCUPANCY = table(Hold), table(Occupancy)
 _FROM: BindParameter[int] = bindparam("from_hold")
 _NOW = bindparam("now", type_=UtcDateTime())
-_GIVEN: dict[str, ColumnElement[int]] = {
-    "booking": bindparam("new_booking", type_=table(Booking).c.id.type),
-    "appointment": bindparam("new_appointment", type_=table(Appointment).c.id.type),
-}
-Ids = Mapping[str, ColumnElement[int]]
+_BECOME = (
+    update(_HOLD)
+    .where(_HOLD.c.id == _FROM, _HOLD.c.booking_id.is_(None))
+    .values(booking_id=bindparam("new_booking", type_=table(Booking).c.id.type))
+    .returning(_HOLD.c.id)
+)
+_HAND_OVER = (
+    update(_OCCUPANCY)
+    .where(_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > _NOW)
+    .values(appointment_id=bindparam("new_appointment", type_=table(Appointment).c.id.type))
+    .values(hold_id=null(), expires_at=null())
+    .returning(_OCCUPANCY.c.tick)
+)
 
 
 def _at_once(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -224,33 +252,28 @@ def _at_once(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _in_turn(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Other databases get one after the other: nobody else writes meanwhile."""
     known = raise_activity([values["office"]], values["now"])
-    reading, *inserts, become, hand_over = _in_parts(shape)
+    reading, *inserts = _in_parts(shape)
     found = run(reading, values).one()._mapping
-    given = {**values, "new_booking": found["booking"], "new_appointment": found["appointment"]}
     for statement in inserts:
-        run(statement, given)
-    became, ticks = run(become, given).scalars().all(), run(hand_over, given).scalars().all()
+        run(statement, values)
+    became, ticks = run(_BECOME, values).scalars().all(), run(_HAND_OVER, values).scalars().all()
     return {**found, "revision": known[values["office"]], "became": len(became), "ticks": ticks}
 
 
 @lru_cache(maxsize=64)
 def _in_parts(shape: _Shape) -> tuple[Executable, ...]:
     counted, columns = _counts(shape)
-    reading = select(*_drawn(), *columns).select_from(counted)
-    return reading, *_inserts(shape, _GIVEN), _become(_GIVEN), _hand_over(_GIVEN)
+    return select(*columns).select_from(counted), *_inserts(shape)
 
 
 @lru_cache(maxsize=64)
 def _as_one(shape: _Shape) -> Select[Any]:
     """The office first: what is changed of the hold waits for it, as everybody does who changes one."""
-    drawn, raised = select(*_drawn()).cte("drawn"), activity_raised()
-    ids = {name: select(drawn.c[name]).scalar_subquery() for name in ("booking", "appointment")}
+    raised = activity_raised()
     is_ours = select(raised.c.revision).exists()
-    became = _become(ids).where(is_ours).cte("became")
-    handed = _hand_over(ids).where(is_ours).cte("handed")
-    inserted = [one.cte(f"new_{n}") for n, one in enumerate(_inserts(shape, ids))]
+    became, handed = _BECOME.where(is_ours).cte("became"), _HAND_OVER.where(is_ours).cte("handed")
+    inserted = [one.cte(f"new_{n}") for n, one in enumerate(_inserts(shape))]
     found = {
-        **ids,
         "revision": select(raised.c.revision).scalar_subquery(),
         "became": select(func.count()).select_from(became).scalar_subquery(),
         "ticks": select(func.array_agg(handed.c.tick)).scalar_subquery(),
@@ -258,10 +281,6 @@ def _as_one(shape: _Shape) -> Select[Any]:
     counted, columns = _counts(shape)
     answer = select(*(column.label(name) for name, column in found.items()), *columns).select_from(counted)
     return answer.add_cte(*inserted)
-
-
-def _drawn() -> list[ColumnElement[int]]:
-    return [next_id(Booking).label("booking"), next_id(Appointment).label("appointment")]
 
 
 def _counts(shape: _Shape) -> tuple[FromClause, list[ColumnElement[Any]]]:
@@ -276,12 +295,12 @@ def _counts(shape: _Shape) -> tuple[FromClause, list[ColumnElement[Any]]]:
     return counted, columns
 
 
-def _inserts(shape: _Shape, ids: Ids) -> list[Any]:
+def _inserts(shape: _Shape) -> list[Any]:
     """One for each table: that of the messages has a SELECT for each of them."""
     found, messages = [], []
     for n, (part, names, same) in enumerate(shape.parts):
         alike = dict(zip(_SAME[part], same, strict=True))
-        row = {name: _value((part, n, name), alike.get(name), ids) for name in (*names, *_DRAWN[part])}
+        row = {name: _value((part, n, name), alike.get(name)) for name in names}
         if part == "message":
             messages.append(row)
         else:
@@ -292,10 +311,8 @@ def _inserts(shape: _Shape, ids: Ids) -> list[Any]:
     return found
 
 
-def _value(place: tuple[str, int, str], same: Any, ids: Ids) -> ColumnElement[Any]:
+def _value(place: tuple[str, int, str], same: Any) -> ColumnElement[Any]:
     part, number, name = place
-    if name in _DRAWN[part]:
-        return ids[_DRAWN[part][name]]
     if same is None:
         return bindparam(_parameter(part, number, name), type_=_without_cast(table(_MODELS[part]).c[name].type))
     if isinstance(same, bool):
@@ -321,14 +338,3 @@ class _AsItIs(UserDefinedType[Any]):
 def _without_cast(of: TypeEngine[Any]) -> TypeEngine[Any]:
     is_plain = isinstance(of, String | Integer | UtcDateTime) and not isinstance(of, Enum)
     return _AsItIs(of) if is_plain else of
-
-
-def _become(ids: Ids) -> Any:
-    mine = (_HOLD.c.id == _FROM, _HOLD.c.booking_id.is_(None))
-    return update(_HOLD).where(*mine).values(booking_id=ids["booking"]).returning(_HOLD.c.id)
-
-
-def _hand_over(ids: Ids) -> Any:
-    lives = (_OCCUPANCY.c.hold_id == _FROM, _OCCUPANCY.c.expires_at > _NOW)
-    new = {"appointment_id": ids["appointment"], "hold_id": null(), "expires_at": null()}
-    return update(_OCCUPANCY).where(*lives).values(new).returning(_OCCUPANCY.c.tick)
