@@ -6,10 +6,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from booking.db import Base, BigKey, choice, key
+from booking.db import Base, BigKey, choice, index_of_given, key
 from booking.townhall.models import Counter, Service
 
 
@@ -43,6 +43,8 @@ class Booking(Base):
         ),
         CheckConstraint("forgotten_at IS NULL OR needs IS NULL", name="no_needs_when_forgotten"),
         CheckConstraint("forgotten_at IS NULL OR answers IS NULL", name="no_answers_when_forgotten"),
+        index_of_given("ix_booking_email_key", "email_key"),
+        index_of_given("ix_booking_phone_key", "phone_key"),
     )
 
     id: Mapped[int] = key()
@@ -51,8 +53,8 @@ class Booking(Base):
     name: Mapped[str | None] = mapped_column(String(120))
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(20))  # E.164
-    email_key: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms, to count what a contact has
-    phone_key: Mapped[str | None] = mapped_column(String(32), index=True)
+    email_key: Mapped[str | None] = mapped_column(String(32))  # pseudonyms, to count what a contact has
+    phone_key: Mapped[str | None] = mapped_column(String(32))
     language: Mapped[str] = mapped_column(String(2))
     channel: Mapped[Channel] = mapped_column(choice(Channel, "channel"))
     made_at: Mapped[datetime]
@@ -224,6 +226,7 @@ class Hold(Base):
     __table_args__ = (
         CheckConstraint("people >= 1", name="people"),
         CheckConstraint("desks >= 1", name="desks"),
+        index_of_given("ix_hold_first_id", "first_id"),
     )
 
     id: Mapped[int] = key()
@@ -239,7 +242,7 @@ class Hold(Base):
     needs: Mapped[str | None] = mapped_column(String(80))  # those that change its length, or where it can be
     answers: Mapped[str | None] = mapped_column(String(40))  # as of the booking that it becomes
     desks: Mapped[int] = mapped_column(default=1, server_default="1")  # that this visit holds, each by a row of its own
-    first_id: Mapped[int | None] = mapped_column(BigKey, index=True)  # the hold of its first desk; both go together
+    first_id: Mapped[int | None] = mapped_column(BigKey)  # the hold of its first desk; both go together
     browser: Mapped[str | None] = mapped_column(String(32), index=True)  # pseudonyms of who holds, to count;
     address: Mapped[str | None] = mapped_column(String(32), index=True)  # none for staff
     is_proven: Mapped[bool] = mapped_column(default=False, server_default=false())  # its browser did the proof of work
@@ -266,9 +269,6 @@ class CrowdPlace(Base):
     left_at: Mapped[datetime | None]  # when its holder kept a time
 
 
-_IS_HELD = text("hold_id IS NOT NULL")  # few ticks are
-
-
 class Occupancy(Base):
     """One tick of one counter is taken. The primary key is what makes a double booking impossible."""
 
@@ -276,12 +276,13 @@ class Occupancy(Base):
     __table_args__ = (
         CheckConstraint("(appointment_id IS NULL) = (expires_at IS NOT NULL)", name="booked_or_ends_by_itself"),
         CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
-        Index("ix_occupancy_hold_id", "hold_id", postgresql_where=_IS_HELD, sqlite_where=_IS_HELD),
+        index_of_given("ix_occupancy_appointment_id", "appointment_id"),
+        index_of_given("ix_occupancy_hold_id", "hold_id"),
     )
 
     counter_id: Mapped[int] = mapped_column(ForeignKey("counter.id"), primary_key=True)
     tick: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"), index=True)
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id"))
     hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime | None]
 

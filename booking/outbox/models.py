@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking.db import Base, choice, key
+from booking.db import Base, choice, index_of_given, key
 
 
 class Kind(StrEnum):
@@ -65,7 +65,7 @@ class Message(Base):
         CheckConstraint("(state = 'sending') = (claimed_at IS NOT NULL)", name="claimed_while_sending"),
         CheckConstraint("called_at IS NULL OR to_call_at IS NOT NULL", name="called_when_to_call"),
         Index("ix_message_state_due_at", "state", "due_at"),
-        Index("ix_message_subject", "subject_kind", "subject_id"),
+        index_of_given("ix_message_change", "change"),
     )
 
     id: Mapped[int] = key()
@@ -86,7 +86,7 @@ class Message(Base):
     reason: Mapped[str | None] = mapped_column(String(200))
     provider_id: Mapped[str | None] = mapped_column(String(80))
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
-    change: Mapped[str | None] = mapped_column(String(40), index=True)  # of an administrator: its messages wait
+    change: Mapped[str | None] = mapped_column(String(40))  # of an administrator: its messages wait
     segments: Mapped[int | None]  # parts that a text message is paid for
     to_call_at: Mapped[datetime | None]  # since when the citizen must be called, because nothing reached them
     called_at: Mapped[datetime | None]
