@@ -105,14 +105,14 @@ def walked(rules: tuple[WeeklyRule, ...], closed: Closures, step: int, horizon: 
 
 
 def serves(rules: tuple[WeeklyRule, ...], closed: Closures, local: datetime) -> bool:
-    clock, day = local.hour * 60 + local.minute, local.date()
+    clock, day, at = local.hour * 60 + local.minute, local.date(), local.astimezone(UTC)
     is_open = any(
         rule.weekday == day.weekday()
         and rule.opens <= clock < rule.closes
         and rule.from_on <= day <= (rule.until_on or day)
         for rule in rules
     )
-    return is_open and not any(starts < local + MINUTE and local < ends for starts, ends in closed)
+    return is_open and not any(starts < at + MINUTE and at < ends for starts, ends in closed)
 
 
 def ticks(mask: int, horizon: Horizon) -> set[int]:
