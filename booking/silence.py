@@ -77,9 +77,13 @@ def listen(engine: Engine, greeting: str) -> None:
             _silent_until.pop(engine, None)  # a refusal is a word, too
             raise
         _silent_until.pop(engine, None)
-        with _watched(engine, made.fileno()):
-            made.execute(greeting)
-            made.commit()
+        try:
+            with _watched(engine, made.fileno()):
+                made.execute(greeting)
+                made.commit()
+        except Exception:
+            made.close()
+            raise
         return made
 
 

@@ -75,10 +75,13 @@ _kept: WeakKeyDictionary[SessionTransaction, NewIds] = WeakKeyDictionary()
 
 
 def keep_ids(row: dict[str, Any]) -> None:
-    """Takes the columns of IDS out of a row that was read with them, for the next booking of this transaction."""
+    """Takes the columns of IDS out of a row that was read with them, for the next booking of this transaction.
+
+    On SQLite an id is the next one only until somebody inserts a row: it is drawn again right before.
+    """
     kept = NewIds(row.pop("new_booking"), row.pop("new_appointment"))
     transaction = db.session().get_transaction()
-    if transaction is not None:
+    if transaction is not None and db.engine.dialect.name == "postgresql":
         _kept[transaction] = kept
 
 
@@ -212,7 +215,7 @@ def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict) else value
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _parameters(shape: _Shape) -> tuple[str | None, ...]:
     """The name of each value, row by row; None for those that stand in the statement."""
     columns = [(part, n, name) for n, (part, names, _same) in enumerate(shape.parts) for name in names]
@@ -260,13 +263,13 @@ def _in_turn(shape: _Shape, values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**found, "revision": known[values["office"]], "became": len(became), "ticks": ticks}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _in_parts(shape: _Shape) -> tuple[Executable, ...]:
     counted, columns = _counts(shape)
     return select(*columns).select_from(counted), *_inserts(shape)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _as_one(shape: _Shape) -> Select[Any]:
     """The office first: what is changed of the hold waits for it, as everybody does who changes one."""
     raised = activity_raised()

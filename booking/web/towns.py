@@ -37,7 +37,7 @@ class TownMiddleware:
         return self.app(environ, start_response)
 
 
-# What reads whether the municipality is still as it was together with the first row it needs; see held_by().
+# What reads whether the municipality is still as it was together with the first row it needs.
 LOOKS_ITSELF = frozenset({"citizen.confirm"})
 
 

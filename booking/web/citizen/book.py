@@ -120,7 +120,7 @@ def confirm(token: str) -> ResponseReturnValue:
     """Turns the hold into a booking. A second click finds the booking that the first one made."""
     form = DetailsForm()
     is_valid, person = form.validate(), _person(form)
-    held = held_by(token, person.contacts if is_valid else ())
+    held = _held_to_book(token, person.contacts if is_valid else ())
     if held.booking_id is None and not is_valid:
         return _details_page(held, form), 422
     items, start = items_held(held), held.starts_at
@@ -296,32 +296,38 @@ def hold_token(held: Hold) -> str:
     return links.token(current_app.extensions["balie"]["settings"].keys, "hold", held.id, 0)
 
 
-def held_by(token: str, contacts: Sequence[Contact] = ()) -> Hold:
-    """The hold behind a token, for somebody with these contacts who is about to book; 404 for tokens we never gave, and
-    for holds swept away long after their end."""
-    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
-    if claim is None:
-        abort(404)
+def held_by(token: str) -> Hold:
+    """The hold behind a token; 404 for tokens we never gave, and for holds swept away long after their end."""
+    return hold_of(_hold_id(token) or abort(404), here()) or abort(404)
+
+
+def _held_to_book(token: str, contacts: Sequence[Contact]) -> Hold:
+    """The same for somebody with these contacts who is about to book; looks itself whether the town has changed."""
+    id = _hold_id(token) or abort(404)
     try:
-        held = hold_to_book(claim.id, here(), contacts)
+        held = hold_to_book(id, here(), contacts)
     except Outdated:
         load_town()
-        held = hold_to_book(claim.id, here(), contacts)
+        held = hold_to_book(id, here(), contacts)
     return held or abort(404)
+
+
+def _hold_id(token: str) -> int | None:
+    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
+    return claim.id if claim else None
 
 
 def own_address(booking_id: int, generation: int, has_booked: bool = False) -> str:
     """The address of the booking's own page, for this browser; with ?booked=1 it greets whoever has just booked."""
     keys = current_app.extensions["balie"]["settings"].keys
-    token = links.token(keys, "booking", booking_id, generation)
-    path = request.script_root + links.own_path(language(), token)
+    path = request.script_root + links.own_path(language(), links.token(keys, "booking", booking_id, generation))
     return f"{path}?booked=1" if has_booked else path
 
 
 def _last_hold() -> Hold | None:
     """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
-    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", session.get("hold", ""))
-    return hold_of(claim.id, here()) if claim else None
+    id = _hold_id(session.get("hold", ""))
+    return hold_of(id, here()) if id else None
 
 
 def _holder() -> Holder:
