@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as PlainSession
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -46,6 +48,7 @@ from booking import direct
 from booking.silence import by_beginning, first_word, listen
 
 WRITES = "balie_writes"
+CONNECTION = "balie_connection"  # of a session
 # We ask by keys. A plan is kept for as long as a connection, and with the usual price of a page one that was made while
 # a table was small, as holds are in the morning, would read the whole table at each booking until noon.
 BY_KEY = "SET random_page_cost = 1.1"
@@ -96,7 +99,37 @@ class Base(DeclarativeBase):
 
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
-db = SQLAlchemy(metadata=Base.metadata)
+
+class Session(PlainSession):
+    """A session that gives up what it has begun by a plain ROLLBACK.
+
+    At its own rollback the driver forgets all that it has prepared on the connection, and has PostgreSQL forget it too,
+    though a rollback undoes none of it. After a page that has only read, a booking would be planned anew.
+    """
+
+    def rollback(self) -> None:
+        _roll_back(self.info.pop(CONNECTION, None))
+        super().rollback()
+
+    def close(self) -> None:
+        _roll_back(self.info.pop(CONNECTION, None))
+        super().close()
+
+
+def _roll_back(connection: Connection | None) -> None:
+    if connection is None or connection.closed or connection.invalidated or connection.dialect.name != "postgresql":
+        return
+    driver: Any = connection.connection.driver_connection
+    if driver.info.transaction_status == TransactionStatus.INTRANS:
+        driver.pgconn.exec_(b"ROLLBACK")
+
+
+@event.listens_for(Session, "after_begin")
+def _note_connection(session: Session, _transaction: object, connection: Connection) -> None:
+    session.info[CONNECTION] = connection
+
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": Session})
 
 
 def key() -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Integer, bindparam, create_engine, literal, select, text
+from sqlalchemy import Integer, bindparam, create_engine, literal, select, text, update
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 
 from booking.appointments.limits import Holder
 from booking.appointments.models import Appointment, AppointmentState, Hold
 from booking.db import ask, begin_write, db, run, table
+from booking.townhall.models import Municipality
 from tests.conftest import MONDAY, Clock
 from tests.factories import Town
 from tests.test_limits import TEN, hold_as
@@ -91,6 +92,34 @@ def test_plans_go_by_keys(context: Flask) -> None:
     assert db.session.scalar(text("SHOW random_page_cost")) == "1.1"
     plan = "\n".join(db.session.scalars(text("EXPLAIN SELECT * FROM hold WHERE id = 1")))
     assert "pk_hold" in plan
+
+
+@only_postgresql
+def test_what_is_prepared_outlives_a_page_that_only_read(app: Flask, town: Town) -> None:
+    prepared = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%AS the_answer'")
+    answer = select(literal("yes").label("the_answer"))
+    with app.app_context():
+        for _ in range(6):  # the driver prepares what it is asked more often than five times
+            ask(answer, {})
+            db.session.commit()
+        first = present()
+    for _ in range(2):
+        with app.app_context():
+            assert (present(), db.session.scalar(prepared)) == (first, 1)
+            db.session.rollback()
+            assert (present(), db.session.scalar(prepared)) == (first, 1)
+
+
+@only_postgresql
+def test_what_is_not_committed_is_gone_at_the_end(app: Flask, town: Town, clock: Clock) -> None:
+    for is_broken in (False, True):
+        with app.app_context():
+            run(update(Municipality).values(revision=99))
+            if is_broken:
+                with pytest.raises(DataError):
+                    run(text("SELECT 1 / 0"))
+        with app.app_context():
+            assert db.session.scalars(select(Municipality.revision)).one() != 99
 
 
 def present() -> int:
