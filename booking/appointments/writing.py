@@ -212,7 +212,12 @@ def _plain(value: Any) -> Any:
     """A word as itself (what an enumeration says of it takes long), and details as their text."""
     if isinstance(value, str):
         return str.__str__(value)
-    return json.dumps(value) if isinstance(value, dict) else value
+    return _json(tuple(value.items())) if isinstance(value, dict) else value
+
+
+@lru_cache(maxsize=64)  # an encoder is made for each text
+def _json(details: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(details))
 
 
 @lru_cache(maxsize=256)

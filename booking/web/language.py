@@ -37,9 +37,9 @@ def install(app: Flask) -> None:
 
 def language() -> str:
     """The language of this request."""
-    if "language" not in g:
-        g.language = _chosen(g.get("town"))
-    found: str = g.language
+    found: str | None = g.get("language")
+    if found is None:
+        found = g.language = _chosen(g.get("town"))
     return found
 
 

@@ -89,9 +89,9 @@ def _of_every_page() -> dict[str, Any]:
 
 def now() -> datetime:
     """The time of this request: one moment, however long it takes."""
-    if "now" not in g:
-        g.now = current_app.extensions["balie"]["clock"]()
-    found: datetime = g.now
+    found: datetime | None = g.get("now")
+    if found is None:
+        found = g.now = current_app.extensions["balie"]["clock"]()
     return found
 
 
