@@ -20,10 +20,12 @@ Process = Callable[[Any], Any] | None
 
 @dataclass(frozen=True)
 class _WorkedOut:
-    """The text of a statement with $1 and so on, how each of these is made of a value, and how a row comes out."""
+    """The text of a statement with $1 and so on, how each of these is made of a value, the values that the statement
+    brings itself, and how a row comes out."""
 
     text: str
     given: tuple[tuple[str, Process], ...]
+    own: Mapping[str, Any]
     columns: tuple[tuple[str, Process], ...]
 
 
@@ -35,8 +37,8 @@ def ask(connection: Connection, statement: Select[Any], values: Mapping[str, Any
     """
     if connection.dialect.name != "postgresql":
         return [dict(row) for row in connection.execute(statement, values).mappings()]
-    done, own = _worked_out(statement, connection.dialect)
-    known = {**own, **values}
+    done = _worked_out(statement, connection.dialect)
+    known = {**done.own, **values}
     given = [known[name] if process is None else process(known[name]) for name, process in done.given]
     driver: Any = connection.connection.driver_connection
     try:
@@ -58,16 +60,15 @@ def _as_ours(error: Exception, connection: Connection, text: str) -> BaseExcepti
 
 
 @lru_cache(maxsize=256)
-def _worked_out(statement: Select[Any], dialect: Dialect) -> tuple[_WorkedOut, Mapping[str, Any]]:
-    """The same statement each time, and the values that it brings itself."""
+def _worked_out(statement: Select[Any], dialect: Dialect) -> _WorkedOut:
     numbered: Dialect = type(dialect)(paramstyle="numeric_dollar")  # type: ignore[call-arg]
     compiled: Any = statement.compile(dialect=numbered)
     binds = {name: one for one, name in compiled.bind_names.items()}
     goes_in = {name: one.type.dialect_impl(dialect).bind_processor(dialect) for name, one in binds.items()}
     comes_out = ((one.name, one.type.dialect_impl(dialect)) for one in statement.selected_columns)
-    done = _WorkedOut(
+    return _WorkedOut(
         compiled.string,
         tuple((name, goes_in[name]) for name in compiled.positiontup),
+        {name: compiled.params[name] for name, one in binds.items() if not one.required},
         tuple((name, its.result_processor(dialect, None)) for name, its in comes_out),
     )
-    return done, {name: compiled.params[name] for name, one in binds.items() if not one.required}

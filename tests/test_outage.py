@@ -123,56 +123,57 @@ def network(cluster: Cluster) -> Iterator[Network]:
         made.close()
 
 
-def test_a_database_that_hangs_keeps_nobody_waiting(
+@pytest.fixture
+def behind(
     network: Network, cluster: Cluster, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Iterator[tuple[Flask, str]]:
+    """An application that reaches its database through the network, with a feed, and the feed's path."""
     with clone(cluster) as address:
         reached = address.replace(str(cluster.socket), str(network.folder))
         app = create_app(Settings(database=reached, keys=KEYS, instance=tmp_path), clock=clock)
         path = feed_path(app, clock)
-        visitor = Visitor(app)
-        before = visitor.get(path)
         monkeypatch.setattr(silence, "LIMIT", 0.1)
-        monkeypatch.setattr(silence, "PAUSE", 3600)
-        network.flows.clear()
-
-        during = at_last(lambda: visitor.get(path))
-        assert (during.status, during.response.data) == (200, before.response.data)
-        tried = network.connections
-        assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503
-        assert network.connections == tried  # it was told at once
-
-        monkeypatch.setattr(silence, "PAUSE", 0)
-        silence._silent_until.clear()
-        assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503  # a new connection gets no word either
-        assert network.connections == tried + 1
+        yield app, path
         network.flows.set()
-        assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 200
-
         with app.app_context():
-            silence._silent_until[db.engine] = 0  # long ago: this one tries
-            network.close()
-            assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503
-            assert db.engine not in silence._silent_until  # a refusal is a word, too: the next one tries as well
             db.engine.dispose()
 
 
-def test_a_form_does_not_wait_for_a_database_that_hangs(
-    network: Network, cluster: Cluster, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_hangs_keeps_nobody_waiting(
+    behind: tuple[Flask, str], network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    app, path = behind
+    visitor = Visitor(app)
+    before = visitor.get(path)
+    monkeypatch.setattr(silence, "PAUSE", 3600)
+    network.flows.clear()
+
+    during = at_last(lambda: visitor.get(path))
+    assert (during.status, during.response.data) == (200, before.response.data)
+    tried = network.connections
+    assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503
+    assert network.connections == tried  # it was told at once
+
+    monkeypatch.setattr(silence, "PAUSE", 0)
+    silence._silent_until.clear()
+    assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503  # a new connection gets no word either
+    assert network.connections == tried + 1
+    network.flows.set()
+    assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 200
+
+    with app.app_context():
+        silence._silent_until[db.engine] = 0  # long ago: this one tries
+        network.close()
+        assert at_last(lambda: visitor.get("/testdorp/nl/")).status == 503
+        assert db.engine not in silence._silent_until  # a refusal is a word, too: the next one tries as well
+
+
+def test_a_form_does_not_wait_for_a_database_that_hangs(behind: tuple[Flask, str], network: Network) -> None:
     """What writes tries its connection by beginning."""
-    with clone(cluster) as address:
-        reached = address.replace(str(cluster.socket), str(network.folder))
-        app = create_app(Settings(database=reached, keys=KEYS, instance=tmp_path), clock=clock)
-        feed_path(app, clock)
-        monkeypatch.setattr(silence, "LIMIT", 0.1)
-        network.flows.clear()
+    app, _path = behind
+    network.flows.clear()
 
-        assert at_last(lambda: Visitor(app).post("/testdorp/nl/hold", {})).status == 503
-
-        network.flows.set()
-        with app.app_context():
-            db.engine.dispose()
+    assert at_last(lambda: Visitor(app).post("/testdorp/nl/hold", {})).status == 503
 
 
 def at_last(call: Callable[[], Page]) -> Page:

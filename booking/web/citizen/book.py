@@ -11,23 +11,18 @@ from flask import abort, current_app, g, redirect, render_template, request, ses
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from booking import links
 from booking.appointments.booking import Citizen
 from booking.appointments.crowd import TooManyPlaces
 from booking.appointments.holds import (
     KeptLong,
-    Outdated,
     demand_held,
     extend,
     hold,
-    hold_of,
-    hold_to_book,
     look_again,
     visit_of,
 )
 from booking.appointments.limits import (
     AddressLimit,
-    Contact,
     ContactLimit,
     Holder,
     HoldLimit,
@@ -51,6 +46,7 @@ from booking.townhall.models import Office
 from booking.web.citizen import citizen, crowds, proof
 from booking.web.citizen.asking import address, browser
 from booking.web.citizen.find import service_page
+from booking.web.citizen.secret import found_by, held_by, held_to_book, hold_token, own_address
 from booking.web.citizen.several import asked_items, errands_for, legs_held, times_address, visit_page
 from booking.web.citizen.times import answers_given
 from booking.web.forms import DetailsForm
@@ -120,7 +116,7 @@ def confirm(token: str) -> ResponseReturnValue:
     """Turns the hold into a booking. A second click finds the booking that the first one made."""
     form = DetailsForm()
     is_valid, person = form.validate(), _person(form)
-    held = _held_to_book(token, person.contacts if is_valid else ())
+    held = held_to_book(token, person.contacts if is_valid else ())
     if held.booking_id is None and not is_valid:
         return _details_page(held, form), 422
     items, start = items_held(held), held.starts_at
@@ -292,46 +288,9 @@ def chosen_slot() -> tuple[Office, datetime]:
     return office, moment_of(int(tick))
 
 
-def hold_token(held: Hold) -> str:
-    return links.token(current_app.extensions["balie"]["settings"].keys, "hold", held.id, 0)
-
-
-def held_by(token: str) -> Hold:
-    """The hold behind a token; 404 for tokens we never gave, and for holds swept away long after their end."""
-    return hold_of(_hold_id(token) or abort(404), here()) or abort(404)
-
-
-def _held_to_book(token: str, contacts: Sequence[Contact]) -> Hold:
-    """The same for somebody with these contacts who is about to book; looks itself whether the town has changed."""
-    id = _hold_id(token) or abort(404)
-    try:
-        held = hold_to_book(id, here(), contacts)
-    except Outdated:
-        load_town()
-        held = hold_to_book(id, here(), contacts)
-    return held or abort(404)
-
-
-def _hold_id(token: str) -> int | None:
-    claim = links.claim(current_app.extensions["balie"]["settings"].keys, "hold", token)
-    return claim.id if claim else None
-
-
-def own_address(booking_id: int, generation: int, has_booked: bool = False) -> str:
-    """The address of the booking's own page, for this browser; with ?booked=1 it greets whoever has just booked."""
-    keys = current_app.extensions["balie"]["settings"].keys
-    path = request.script_root + links.own_path(language(), links.token(keys, "booking", booking_id, generation))
-    return f"{path}?booked=1" if has_booked else path
-
-
-def _last_hold() -> Hold | None:
-    """The hold that this browser has: one a browser, so that choosing another time gives the first one back."""
-    id = _hold_id(session.get("hold", ""))
-    return hold_of(id, here()) if id else None
-
-
 def _holder() -> Holder:
-    return Holder(browser(), address(), gives_back=_last_hold(), seen=seen_revisions())
+    """Who holds, with the hold that this browser has: one a browser, so that another time gives the first one back."""
+    return Holder(browser(), address(), gives_back=found_by(session.get("hold", "")), seen=seen_revisions())
 
 
 def _answers(items: Sequence[Item]) -> str | None:

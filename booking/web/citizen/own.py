@@ -49,7 +49,8 @@ from booking.staff.accounts import (
 from booking.staff.audit import citizen_of
 from booking.townhall.models import Office
 from booking.web.citizen import citizen
-from booking.web.citizen.book import chosen_slot, nearby, own_address
+from booking.web.citizen.book import chosen_slot, nearby
+from booking.web.citizen.secret import own_address
 from booking.web.citizen.several import Leg, legs_booked, who_for
 from booking.web.citizen.times import free_times, one_of_many
 from booking.web.forms import FindForm
